@@ -1,0 +1,53 @@
+"""Incident definitions: what is broken, what is thrown at it, and what must be measured."""
+
+from harness.incident.loader import (
+    dump_incident,
+    json_schema,
+    library,
+    load_incident,
+    read_incident,
+    schema_text,
+)
+from harness.incident.models import (
+    ClientPolicy,
+    Clock,
+    DatabaseConfig,
+    Event,
+    Expectations,
+    GatewayConfig,
+    HashConfig,
+    Incident,
+    Load,
+    Note,
+    Phase,
+    PoolConfig,
+    ReconnectNetwork,
+    ServiceConfig,
+    SetPool,
+    Slo,
+)
+
+__all__ = [
+    "ClientPolicy",
+    "Clock",
+    "DatabaseConfig",
+    "Event",
+    "Expectations",
+    "GatewayConfig",
+    "HashConfig",
+    "Incident",
+    "Load",
+    "Note",
+    "Phase",
+    "PoolConfig",
+    "ReconnectNetwork",
+    "ServiceConfig",
+    "SetPool",
+    "Slo",
+    "dump_incident",
+    "json_schema",
+    "library",
+    "load_incident",
+    "read_incident",
+    "schema_text",
+]

@@ -1,0 +1,143 @@
+"""What the pools showed: waiters, timeouts, holding, capacity. Pure functions of a recording."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import polars as pl
+
+from harness.measurements.arrivals import rounded
+from harness.measurements.model import Capacity
+from harness.recording import Recording
+
+PENDING = "db_client_connection_pending_requests"
+TIMEOUTS = "db_client_connection_timeouts_total"
+COUNT = "db_client_connection_count"
+LIMIT = "db_client_connection_max"
+USE_SUM = "db_client_connection_use_time_seconds_sum"
+LOGINS = "auth_logins_total"
+
+
+def series(samples: pl.DataFrame, metric: str, labels: str = "") -> pl.DataFrame:
+    """Samples of ``metric`` whose labels contain ``labels`` (``state="used"``), by time."""
+    return samples.filter(
+        (pl.col("metric") == metric) & pl.col("labels").str.contains(labels, literal=True)
+    )
+
+
+def increase(counter: pl.DataFrame) -> pl.DataFrame:
+    """Per-sample growth of counters: columns ``time_s``, ``target``, ``growth``.
+
+    A counter that went down was reset (its process was replaced): what it shows after that is
+    growth, as Prometheus' ``increase`` has it. A series' first sample counts from 0 only where
+    the target had been seen before without it; else it is where counting begins.
+    """
+    by = ["target", "labels"]
+    previous = pl.col("value").shift(1).over(by)
+    grown = (
+        pl.when(previous.is_null())
+        .then(0.0)
+        .when(pl.col("value") < previous)
+        .then(pl.col("value"))
+        .otherwise(pl.col("value") - previous)
+    )
+    return counter.sort("time_s", maintain_order=True).select("time_s", "target", growth=grown)
+
+
+def total_increase(
+    samples: pl.DataFrame, metric: str, labels: str = "", *, begin_s: float, end_s: float
+) -> float | None:
+    """Growth of a counter over all targets between two replay seconds; None without samples."""
+    found = increase(series(samples, metric, labels))
+    inside = found.filter((pl.col("time_s") > begin_s) & (pl.col("time_s") <= end_s))
+    return float(inside["growth"].sum()) if inside.height else None
+
+
+@dataclass(frozen=True, slots=True)
+class PoolMoments:
+    """Replay seconds at which something was first seen; None when it never was."""
+
+    first_waiter_s: float | None
+    first_timeout_s: float | None
+
+
+def first_moments(samples: pl.DataFrame, since_s: float) -> PoolMoments:
+    """First waiter and first pool timeout at or after ``since_s``.
+
+    Before the surge a waiter for a moment is a healthy queue's business, so it is not looked for.
+    """
+    waiting = series(samples, PENDING).filter((pl.col("value") > 0) & (pl.col("time_s") >= since_s))
+    timed_out = increase(series(samples, TIMEOUTS)).filter(
+        (pl.col("growth") > 0) & (pl.col("time_s") >= since_s)
+    )
+    return PoolMoments(_first(waiting), _first(timed_out))
+
+
+def pool_totals(samples: pl.DataFrame) -> pl.DataFrame:
+    """Sums over all replicas and pools for each whole second.
+
+    Columns ``second``, ``used``, ``idle``, ``pending``, ``limit``, ``targets`` (how many were
+    seen); each target counts with its last sample in that second.
+    """
+    wanted = {
+        "used": series(samples, COUNT, 'state="used"'),
+        "idle": series(samples, COUNT, 'state="idle"'),
+        "pending": series(samples, PENDING),
+        "limit": series(samples, LIMIT),
+    }
+    long = pl.concat([frame.with_columns(what=pl.lit(name)) for name, frame in wanted.items()])
+    latest = (
+        long.with_columns(second=pl.col("time_s").floor().cast(pl.Int64))
+        .group_by("second", "target", "labels", "what", maintain_order=True)
+        .agg(pl.col("value").last())
+    )
+    sums = latest.group_by("second").agg(
+        *[pl.col("value").filter(pl.col("what") == name).sum().alias(name) for name in wanted],
+        targets=pl.col("target").n_unique(),
+    )
+    return sums.sort("second")
+
+
+def hold_time_s(samples: pl.DataFrame, begin_s: float, end_s: float) -> float | None:
+    """Mean seconds for which one successful login holds connections, over all its checkouts.
+
+    *Δ Σ use time / Δ successful logins* between two replay seconds; None without logins.
+    """
+    used_s = total_increase(samples, USE_SUM, begin_s=begin_s, end_s=end_s)
+    logins = total_increase(samples, LOGINS, 'outcome="success"', begin_s=begin_s, end_s=end_s)
+    return used_s / logins if used_s and logins else None
+
+
+def capacity(
+    recording: Recording, calm: tuple[float, float], busy: tuple[float, float]
+) -> Capacity:
+    """Predicted against measured capacity, in logins per second.
+
+    Predicted: *Σ pool limit / hold time* (Little's law, L = λ W, with L at the limit), the hold
+    time taken from the healthy stretch ``calm``. Measured: logins that succeeded per second of
+    the stretch ``busy`` (replay seconds), over those seconds in which every pool was full and
+    somebody waited; None when that was never so for five seconds.
+    """
+    samples = recording.samples
+    totals = pool_totals(samples)
+    inside = totals.filter((pl.col("second") >= busy[0]) & (pl.col("second") < busy[1] - 1))
+    full = inside.filter(
+        (pl.col("limit") > 0) & (pl.col("used") >= pl.col("limit") * 0.9) & (pl.col("pending") > 0)
+    )
+    hold_s = hold_time_s(samples, *calm)
+    limit = full["limit"].median() if full.height else totals["limit"].max()
+    predicted = float(limit) / hold_s if hold_s and isinstance(limit, int | float) else None
+    measured = None
+    if full.height >= 5:
+        seconds = full["second"].to_list()
+        done = recording.requests.filter(pl.col("outcome") == "ok")["done_s"]
+        in_full_seconds = done.floor().cast(pl.Int64).is_in(seconds).sum()
+        measured = int(in_full_seconds) / len(seconds)
+    return Capacity(
+        predicted_per_s=None if not predicted else rounded(predicted),
+        measured_per_s=None if measured is None else rounded(measured),
+    )
+
+
+def _first(frame: pl.DataFrame) -> float | None:
+    return float(frame["time_s"].min()) if frame.height else None  # type: ignore[arg-type]

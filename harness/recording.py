@@ -1,0 +1,302 @@
+"""The run directory: everything measured in one run, on disk, before any judgement.
+
+A recording is written by the run (or the twin, or an import) and read by everything that judges
+or shows. Reading checks it whole: what is missing, foreign or damaged is a RecordingError that
+names each file, never a half-filled value.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import polars as pl
+
+from harness.errors import RecordingError, RunDirectoryError
+from harness.incident import Incident, dump_incident, read_incident
+
+RunSource = Literal["replay", "full-length", "twin", "import"]
+Status = Literal["running", "complete", "partial"]
+EventKind = Literal["phase", "action", "decoy", "fault", "heal", "note", "lifecycle"]
+EventState = Literal["begin", "end", "at"]
+
+ARRIVALS = pl.Schema(
+    {"arrival": pl.UInt32, "user": pl.UInt32, "intended_s": pl.Float64, "phase": pl.String}
+)
+REQUESTS = pl.Schema(
+    {
+        "arrival": pl.UInt32,
+        "user": pl.UInt32,
+        "attempt": pl.UInt8,
+        "sent_s": pl.Float64,
+        "done_s": pl.Float64,
+        "outcome": pl.String,
+        "status": pl.Int16,
+        "code": pl.String,
+        "replica": pl.String,
+    }
+)
+SAMPLES = pl.Schema(
+    {
+        "time_s": pl.Float64,
+        "target": pl.String,
+        "metric": pl.String,
+        "labels": pl.String,
+        "value": pl.Float64,
+    }
+)
+SESSIONS = pl.Schema({"user": pl.UInt32, "sessions": pl.UInt32})
+
+TABLES: Mapping[str, pl.Schema] = {
+    "arrivals": ARRIVALS,
+    "requests": REQUESTS,
+    "samples": SAMPLES,
+    "sessions": SESSIONS,
+}
+
+BUCKETS = (
+    "ok",
+    "http_error",
+    "gateway_timeout",
+    "client_timeout",
+    "refused",
+    "in_flight_at_end",
+    "shed_by_generator",
+)
+"""Where an arrival can end; each ends in exactly one."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunInfo:
+    """``run.json``: what the run was and how far it came."""
+
+    incident: str
+    seed: int
+    source: RunSource = "replay"
+    status: Status = "running"
+    why: str = ""
+    t0_epoch: float | None = None
+    end_s: float | None = None
+    schema: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class TimelineEvent:
+    """A line of ``events.jsonl``; ``t_s`` is replay time."""
+
+    t_s: float
+    kind: EventKind
+    name: str
+    state: EventState = "at"
+    detail: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Recording:
+    """One run as it was measured. Tables have the schemas of this module, sorted by time."""
+
+    directory: Path
+    info: RunInfo
+    incident: Incident
+    arrivals: pl.DataFrame
+    requests: pl.DataFrame
+    samples: pl.DataFrame
+    sessions: pl.DataFrame
+    events: tuple[TimelineEvent, ...]
+    environment: Mapping[str, Any]
+
+
+class RecordingWriter:
+    """Writes a run directory piece by piece; every piece is whole or absent.
+
+    Raises RunDirectoryError where the directory cannot be written (full, read-only, no
+    permission), RecordingError never.
+    """
+
+    def __init__(self, directory: Path, info: RunInfo, incident: Incident) -> None:
+        self.directory = directory
+        self.info = info
+        try:
+            (directory / "logs").mkdir(parents=True)
+            self._write_info()
+            write_text(directory / "incident.yaml", dump_incident(incident))
+            self._events = (directory / "events.jsonl").open("x", encoding="utf-8", buffering=1)
+        except OSError as error:
+            raise _unwritable(directory, error) from error
+
+    def event(self, event: TimelineEvent) -> None:
+        """Append one event; it is on disk when this returns."""
+        try:
+            self._events.write(json.dumps(asdict(event), ensure_ascii=False) + "\n")
+        except OSError as error:
+            raise _unwritable(self.directory, error) from error
+
+    def table(self, name: str, frame: pl.DataFrame) -> None:
+        """Write ``name``.parquet; ``frame`` is cast to the table's schema."""
+        columns = [pl.col(column).cast(kind) for column, kind in TABLES[name].items()]
+        try:
+            with _replacing(self.directory / f"{name}.parquet") as path:
+                frame.select(columns).write_parquet(path)
+        except OSError as error:
+            raise _unwritable(self.directory, error) from error
+
+    def environment(self, environment: Mapping[str, Any]) -> None:
+        try:
+            text = json.dumps(environment, indent=2, sort_keys=True)
+            write_text(self.directory / "environment.json", text + "\n")
+        except OSError as error:
+            raise _unwritable(self.directory, error) from error
+
+    def update(self, info: RunInfo) -> None:
+        """Replace ``run.json``."""
+        self.info = info
+        try:
+            self._write_info()
+        except OSError as error:
+            raise _unwritable(self.directory, error) from error
+
+    def close(self) -> None:
+        self._events.close()
+
+    def _write_info(self) -> None:
+        write_text(self.directory / "run.json", json.dumps(asdict(self.info), indent=2) + "\n")
+
+
+def read_recording(directory: Path) -> Recording:
+    """The recording in ``directory``; raises RecordingError naming everything that is wrong."""
+    if not directory.is_dir():
+        raise RecordingError(
+            f"{directory}: no such run directory", remedy="Give a directory below runs/."
+        )
+    problems: list[str] = []
+    info = _read_info(directory, problems)
+    incident = _read_definition(directory, problems)
+    tables = {name: _read_table(directory, name, problems) for name in TABLES}
+    events = _read_events(directory, problems)
+    environment = _read_json(directory / "environment.json", problems)
+    if problems or info is None or incident is None:
+        listed = "\n".join(f"  {problem}" for problem in problems)
+        raise RecordingError(
+            f"{directory} is not a whole run directory:\n{listed}",
+            remedy="Only directories written by `pooldrill run` can be judged; run it again.",
+        )
+    return Recording(
+        directory=directory,
+        info=info,
+        incident=incident,
+        arrivals=tables["arrivals"].sort("arrival"),
+        requests=tables["requests"].sort("arrival", "attempt"),
+        samples=tables["samples"].sort("time_s", maintain_order=True),
+        sessions=tables["sessions"].sort("user"),
+        events=events,
+        environment=environment,
+    )
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write beside ``path``, then rename: a reader sees the old file or the new one, whole."""
+    with _replacing(path) as beside:
+        beside.write_text(text, "utf-8", newline="\n")
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[Path]:
+    """A path beside ``path`` to write to; it takes its place when that succeeded, else it goes."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        yield beside
+        os.replace(beside, path)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
+
+
+def _unwritable(directory: Path, error: OSError) -> RunDirectoryError:
+    return RunDirectoryError(
+        f"{directory} cannot be written: {error.strerror or error}",
+        remedy="Make room or permit writing there, or give another place with --out DIR.",
+    )
+
+
+def _read_json(path: Path, problems: list[str]) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        problems.append(f"{path.name}: missing")
+    except (OSError, ValueError) as error:
+        problems.append(f"{path.name}: not readable as JSON ({error})")
+    else:
+        if isinstance(value, dict):
+            return value
+        problems.append(f"{path.name}: not a JSON object")
+    return {}
+
+
+def _read_info(directory: Path, problems: list[str]) -> RunInfo | None:
+    data = _read_json(directory / "run.json", problems)
+    if not data:
+        return None
+    if data.get("schema") != 1:
+        problems.append(f"run.json: schema {data.get('schema')!r} is not known here (1 is)")
+        return None
+    try:
+        info = RunInfo(**data)
+    except TypeError as error:
+        problems.append(f"run.json: {error}")
+        return None
+    if info.source not in get_args(RunSource) or info.status not in get_args(Status):
+        problems.append(f"run.json: source {info.source!r}, status {info.status!r} are not known")
+    return info
+
+
+def _read_definition(directory: Path, problems: list[str]) -> Incident | None:
+    path = directory / "incident.yaml"
+    try:
+        return read_incident(path.read_text("utf-8"), file=path.name)
+    except FileNotFoundError:
+        problems.append("incident.yaml: missing")
+    except Exception as error:  # noqa: BLE001 - whatever is wrong, the answer is the same
+        problems.append(f"incident.yaml: {error}")
+    return None
+
+
+def _read_table(directory: Path, name: str, problems: list[str]) -> pl.DataFrame:
+    path = directory / f"{name}.parquet"
+    schema = TABLES[name]
+    empty = pl.DataFrame(schema=schema)
+    if not path.exists():
+        problems.append(f"{path.name}: missing")
+        return empty
+    try:
+        frame = pl.read_parquet(path, memory_map=False)
+    except Exception as error:  # noqa: BLE001 - Parquet readers raise many kinds
+        problems.append(f"{path.name}: truncated or not Parquet ({str(error).splitlines()[0]})")
+        return empty
+    wrong = [
+        f"{column}: {frame.schema.get(column, 'missing')} instead of {kind}"
+        for column, kind in schema.items()
+        if frame.schema.get(column) != kind
+    ]
+    if wrong:
+        problems.append(f"{path.name}: columns differ ({'; '.join(wrong)})")
+        return empty
+    return frame.select(schema.names())
+
+
+def _read_events(directory: Path, problems: list[str]) -> tuple[TimelineEvent, ...]:
+    path = directory / "events.jsonl"
+    if not path.exists():
+        problems.append("events.jsonl: missing")
+        return ()
+    events = []
+    for number, line in enumerate(path.read_text("utf-8").splitlines(), start=1):
+        try:
+            events.append(TimelineEvent(**json.loads(line)))
+        except (ValueError, TypeError) as error:
+            problems.append(f"events.jsonl:{number}: {error}")
+    return tuple(events)
