@@ -121,6 +121,13 @@ class PrometheusMissingError(InfrastructureError):
     code = "PD013"
 
 
+class PartDiedError(InfrastructureError):
+    """A part that nothing works without died during a run; what was measured cannot be trusted."""
+
+    code = "PD014"
+    exit_code = ExitCode.INVALID
+
+
 class Interrupted(PooldrillError):  # noqa: N818 - it is a request to stop, not a failure
     """A signal asked the run to stop; the recording is kept and marked partial."""
 

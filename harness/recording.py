@@ -57,7 +57,11 @@ TABLES: Mapping[str, pl.Schema] = {
     "requests": REQUESTS,
     "samples": SAMPLES,
     "sessions": SESSIONS,
+    "prometheus": SAMPLES,
 }
+
+OPTIONAL_TABLES = frozenset({"prometheus"})
+"""Absent where no Prometheus ran beside the run."""
 
 BUCKETS = (
     "ok",
@@ -109,6 +113,8 @@ class Recording:
     sessions: pl.DataFrame
     events: tuple[TimelineEvent, ...]
     environment: Mapping[str, Any]
+    prometheus: pl.DataFrame | None = None
+    """What a real Prometheus scraped beside the recorder; None where none ran."""
 
 
 class RecordingWriter:
@@ -195,6 +201,7 @@ def read_recording(directory: Path) -> Recording:
         sessions=tables["sessions"].sort("user"),
         events=events,
         environment=environment,
+        prometheus=tables["prometheus"] if (directory / "prometheus.parquet").exists() else None,
     )
 
 
@@ -270,7 +277,8 @@ def _read_table(directory: Path, name: str, problems: list[str]) -> pl.DataFrame
     schema = TABLES[name]
     empty = pl.DataFrame(schema=schema)
     if not path.exists():
-        problems.append(f"{path.name}: missing")
+        if name not in OPTIONAL_TABLES:
+            problems.append(f"{path.name}: missing")
         return empty
     try:
         frame = pl.read_parquet(path, memory_map=False)

@@ -1,0 +1,1 @@
+"""Load scenarios (Locust, in processes of their own) and the incident library."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import polars as pl
 
 from harness.measurements.model import (
@@ -23,7 +25,7 @@ def arrival_table(recording: Recording) -> pl.DataFrame:
     ``shed_by_generator`` without any); ``first_sent_s``; ``ended_s`` (of the last attempt, null
     when it never ended); ``in_time``: a login succeeded within the user's patience.
     """
-    per_arrival = recording.requests.group_by("arrival").agg(
+    per_arrival = recording.requests.group_by("arrival", maintain_order=True).agg(
         attempts=pl.len(),
         bucket=pl.col("outcome").sort_by("attempt").last(),
         first_sent_s=pl.col("sent_s").min(),
@@ -45,7 +47,7 @@ def arrival_table(recording: Recording) -> pl.DataFrame:
 
 def count_buckets(table: pl.DataFrame) -> Arrivals:
     """Arrivals by bucket, of an `arrival_table`."""
-    counts = dict(table.group_by("bucket").len().iter_rows())
+    counts = dict(table.group_by("bucket", maintain_order=True).len().iter_rows())
     return Arrivals(scheduled=table.height, **{name: counts.get(name, 0) for name in BUCKETS})
 
 
@@ -58,7 +60,7 @@ def broken_arrivals(recording: Recording) -> list[str]:
     arrivals, requests = recording.arrivals, recording.requests
     last = pl.col("attempt") == pl.col("attempt").max().over("arrival")
     joined = requests.join(arrivals.select("arrival", owner="user"), on="arrival", how="left")
-    numbered = requests.group_by("arrival").agg(
+    numbered = requests.group_by("arrival", maintain_order=True).agg(
         gap=(pl.col("attempt").n_unique() != pl.col("attempt").max())
         | (pl.col("attempt").min() < 1),
         twice=pl.col("attempt").n_unique() != pl.len(),
@@ -92,11 +94,12 @@ def count_users(table: pl.DataFrame, timemap: TimeMap, begin_s: float, end_s: fl
     login that the generator never began was not tried, so it says nothing about its user.
     """
     window = _between(table, timemap, begin_s, end_s)
-    users = window.group_by("user").agg(
+    users = window.group_by("user", maintain_order=True).agg(
         weight=pl.col("weight").max(), affected=~pl.col("in_time").all()
     )
-    attempted = float(users["weight"].sum())
-    affected = float(users.filter("affected")["weight"].sum())
+    # fsum: the same bits whatever the order, so that the verdict is the same bytes.
+    attempted = math.fsum(users["weight"])
+    affected = math.fsum(users.filter("affected")["weight"])
     return Users(
         attempted=round(attempted),
         affected=round(affected),

@@ -38,7 +38,7 @@ def slo_breach(table: pl.DataFrame, slo: Slo, patience_s: float) -> Breach:
             second=pl.coalesce("ended_s", pl.col("intended_s") + patience_s).floor().cast(pl.Int64),
             good=pl.col("in_time") & (pl.col("ended_s") - pl.col("intended_s") <= slo.latency_s),
         )
-        .group_by("second")
+        .group_by("second", maintain_order=True)
         .agg(ended=pl.len(), good=pl.col("good").sum())
         .sort("second")
     )

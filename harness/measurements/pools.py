@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import polars as pl
@@ -50,7 +51,8 @@ def total_increase(
     """Growth of a counter over all targets between two replay seconds; None without samples."""
     found = increase(series(samples, metric, labels))
     inside = found.filter((pl.col("time_s") > begin_s) & (pl.col("time_s") <= end_s))
-    return float(inside["growth"].sum()) if inside.height else None
+    # fsum: the same bits whatever the order, so that the verdict is the same bytes.
+    return math.fsum(inside["growth"]) if inside.height else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +93,7 @@ def pool_totals(samples: pl.DataFrame) -> pl.DataFrame:
         .group_by("second", "target", "labels", "what", maintain_order=True)
         .agg(pl.col("value").last())
     )
-    sums = latest.group_by("second").agg(
+    sums = latest.group_by("second", maintain_order=True).agg(
         *[pl.col("value").filter(pl.col("what") == name).sum().alias(name) for name in wanted],
         targets=pl.col("target").n_unique(),
     )

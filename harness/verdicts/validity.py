@@ -3,11 +3,13 @@ service."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import polars as pl
 
 from harness import measurements
+from harness.measurements.pools import TIMEOUTS
 from harness.verdicts.evidence import Evidence
 from harness.verdicts.model import Check, Outcome
 
@@ -106,7 +108,7 @@ def sampled(evidence: Evidence) -> Check:
     covered = dict(
         up.with_columns(second=pl.col("time_s").floor())
         .filter(pl.col("second").is_between(0, seconds - 1))
-        .group_by("target")
+        .group_by("target", maintain_order=True)
         .agg(pl.col("second").n_unique() / seconds)
         .iter_rows()
     )
@@ -160,7 +162,7 @@ def metrics_agree(evidence: Evidence) -> Check:
     recording = evidence.recording
     end_s = recording.info.end_s or evidence.timemap.replay_length_s
     counted = measurements.total_increase(
-        recording.samples, "db_client_connection_timeouts_total", begin_s=-60.0, end_s=end_s + 60
+        recording.samples, TIMEOUTS, begin_s=-60.0, end_s=end_s + 60
     )
     heard = recording.requests.filter(pl.col("code") == "pool_exhausted").height
     # A client that has left does not hear of its timeout, so the pools may count more.
@@ -184,8 +186,35 @@ def metrics_agree(evidence: Evidence) -> Check:
     )
 
 
+def prometheus_agrees(evidence: Evidence) -> Iterator[Check]:
+    """A real Prometheus, where one ran, saw the pools time out as often as the recorder did."""
+    recording = evidence.recording
+    if not recording.environment.get("prometheus"):
+        return
+    counts = [
+        None
+        if samples is None
+        else measurements.total_increase(samples, TIMEOUTS, begin_s=-60.0, end_s=math.inf)
+        for samples in (recording.samples, recording.prometheus)
+    ]
+    ours, theirs = counts
+    why = ""
+    if ours is None or theirs is None:
+        why = "one of the two has no pool metrics"
+    elif abs(theirs - ours) > MAX_COUNTER_DRIFT * ours + 20:
+        why = "the two saw different counts"
+    yield Check(
+        id="recording.prometheus_agrees",
+        outcome="invalid" if why else "pass",
+        expected="no pool metrics" if ours is None else f"{ours:g} pool timeouts",
+        measured=theirs,
+        why=why,
+    )
+
+
 def checks(evidence: Evidence) -> Iterator[Check]:
     """All of them."""
+    yield from prometheus_agrees(evidence)
     for check in (
         run_complete,
         parts_alive,

@@ -1,0 +1,18 @@
+"""Load: arrivals compiled from rates, and the Locust processes that play them."""
+
+from harness.load.arrivals import RateSegment, compile_arrivals, expected_arrivals
+from harness.load.attempts import read_attempts
+from harness.load.process import LoadRun, LoadStatus, suggested_shards
+from harness.load.target import is_loopback_host, refuse_foreign_target
+
+__all__ = [
+    "LoadRun",
+    "LoadStatus",
+    "RateSegment",
+    "compile_arrivals",
+    "expected_arrivals",
+    "is_loopback_host",
+    "read_attempts",
+    "refuse_foreign_target",
+    "suggested_shards",
+]

@@ -1,0 +1,51 @@
+"""Whom the load may hit: this machine, or a host that the user vouches for."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from collections.abc import Iterable
+from urllib.parse import urlsplit
+
+from harness.errors import TargetRefusedError
+
+REMEDY = "Only a service you own may be loaded: --i-own-this-target HOST."
+
+
+def refuse_foreign_target(url: str, allowed_hosts: Iterable[str] = ()) -> None:
+    """Raise TargetRefusedError unless ``url`` is on loopback or its host is in ``allowed_hosts``.
+
+    A name counts as loopback when every address it resolves to does.
+    """
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError as error:
+        raise TargetRefusedError(f"{url!r} is not a URL: {error}") from error
+    if parts.scheme not in ("http", "https") or not host:
+        raise TargetRefusedError(f"{url!r} is not a target: give http://HOST:PORT or https://…")
+    if host in {allowed.lower().strip("[]") for allowed in allowed_hosts}:
+        return
+    if not is_loopback_host(host):
+        raise TargetRefusedError(f"the target {host} is not this machine", remedy=REMEDY)
+
+
+def is_loopback_host(host: str) -> bool:
+    """Whether the host is a loopback address, or a name with no other kind of address."""
+    try:
+        return _is_loopback_address(host)
+    except ValueError:
+        pass
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        return False
+    addresses = {str(entry[4][0]) for entry in found}
+    return bool(addresses) and all(map(_is_loopback_address, addresses))
+
+
+def _is_loopback_address(text: str) -> bool:
+    address = ipaddress.ip_address(text.partition("%")[0])
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+        return address.ipv4_mapped.is_loopback
+    return address.is_loopback

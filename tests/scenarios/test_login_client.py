@@ -1,0 +1,95 @@
+"""One login attempt over a real connection."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import json
+import time
+
+import pytest
+
+from scenarios.login_client import LoginClient
+from scenarios.outcome import Outcome
+from tests import load_targets
+from tests.load_targets import Target
+
+
+def log_in(target: Target, *, user: int = 0, timeout_s: float = 5.0) -> Outcome:
+    return LoginClient(target.url, timeout_s=timeout_s).log_in(user)
+
+
+def test_the_request_is_the_contracts() -> None:
+    """POST /login with the account's name and password, and the header a gateway hashes."""
+    with load_targets.answering(headers="X-Extra: 1\r\n") as target:
+        assert log_in(target, user=12) == Outcome("ok", 200, "", "replica-1", 2)
+        prefixed = LoginClient(f"{target.url}/base/", timeout_s=5)
+        assert prefixed.log_in(13).bucket == "ok"
+    head, _, body = target.requests[0].partition(b"\r\n\r\n")
+    assert head.startswith(b"POST /login HTTP/1.1\r\n")
+    assert b"X-User: user000012\r\n" in head
+    assert f"Host: 127.0.0.1:{target.port}\r\n".encode() in head
+    assert json.loads(body) == {"username": "user000012", "password": "correct horse 4"}
+    assert target.requests[1].startswith(b"POST /base/login ")
+
+
+@pytest.mark.parametrize(
+    ("target", "outcome"),
+    [
+        (load_targets.answering(504), Outcome("gateway_timeout", 504, "", "replica-1", 2)),
+        (
+            load_targets.answering(401, b'{"code": "invalid_credentials"}'),
+            Outcome("http_error", 401, "invalid_credentials", "replica-1", 31),
+        ),
+        (
+            load_targets.answering(302, headers="Location: http://192.0.2.1/\r\n"),
+            Outcome("http_error", 302, "", "replica-1", 2),
+        ),
+        (load_targets.hanging_up(), Outcome("refused", code="HTTPConnectionClosed")),
+        (load_targets.breaking_off(), Outcome("refused", code="HTTPParseError")),
+        (load_targets.closed_port(), Outcome("refused", code="ECONNREFUSED")),
+    ],
+    ids=["504", "401", "redirect", "hang up", "break off", "closed"],
+)
+def test_each_end_has_its_bucket(
+    target: contextlib.AbstractContextManager[Target], outcome: Outcome
+) -> None:
+    """A redirect is not followed: it could lead away from this machine."""
+    with target as running:
+        assert log_in(running) == outcome
+
+
+@pytest.mark.parametrize("kind", [load_targets.deaf, load_targets.dripping])
+def test_the_deadline_covers_the_whole_exchange(kind: type) -> None:
+    """Neither silence nor a drip of bytes outlasts the timeout."""
+    with kind() as target:
+        began = time.monotonic()
+        assert log_in(target, timeout_s=0.3) == Outcome("client_timeout")
+        assert 0.3 <= time.monotonic() - began < 2
+
+
+@pytest.mark.parametrize(
+    "kind", [load_targets.answering, load_targets.deaf, load_targets.closed_port]
+)
+def test_an_attempt_leaves_nothing_to_the_garbage_collector(kind: type) -> None:
+    """Collections stop the whole load process: with many attempts open, for 0.1 s and more."""
+    with kind() as target:
+        client = LoginClient(target.url, timeout_s=0.05)
+        client.log_in(0)  # what is made once
+        gc.collect()
+        gc.disable()
+        try:
+            for user in range(5):
+                client.log_in(user)
+            made = gc.collect()
+        finally:
+            gc.enable()
+    assert made < 5  # a cycle for each attempt would be a hundred objects and more
+
+
+def test_connections_are_not_shared() -> None:
+    """Two logins at the same client are two connections, also where the server keeps alive."""
+    with load_targets.answering() as target:
+        client = LoginClient(target.url, timeout_s=5)
+        assert [client.log_in(user).bucket for user in range(3)] == ["ok"] * 3
+    assert target.connections == 3
