@@ -140,6 +140,7 @@ def prepare(run: RunPlan) -> Prepared:
     info = RunInfo(incident=incident.name, seed=run.seed, source=source)
     writer = RecordingWriter(run.out / _directory_name(incident, run.seed), info, incident)
     writer.table("arrivals", arrivals)
+    writer.environment({})  # until the stack can tell
     return Prepared(replace(run, incident=incident), timemap, arrivals, writer)
 
 
@@ -275,7 +276,7 @@ class _Recording:
             client=policy,
             seed=self._run.seed,
             end_s=self._end_s,
-            directory=self._writer.directory / "logs",
+            directory=self._writer.directory / "logs" / "load",
             shards=self._run.load_processes or suggested_shards(peak * policy.attempts),
         )
 
@@ -325,9 +326,7 @@ class _Recording:
         samples, sessions = pl.DataFrame(schema=SAMPLES), pl.DataFrame(schema=SESSIONS)
         if recorder is not None:
             samples = recorder.samples(self._t0_epoch or time.time())
-        if self._stack is None:
-            writer.environment({})
-        elif self._t0_epoch is not None:
+        if self._stack is not None and self._t0_epoch is not None:
             # The database may be what died: then nobody is on record as logged in.
             with suppress(psycopg.Error):
                 sessions = self._stack.sessions()

@@ -18,6 +18,9 @@ LIMIT = "db_client_connection_max"
 USE_SUM = "db_client_connection_use_time_seconds_sum"
 LOGINS = "auth_logins_total"
 
+RETIRING = "-retiring"
+"""A replica that was replaced and works off its last requests is sampled under this suffix."""
+
 
 def series(samples: pl.DataFrame, metric: str, labels: str = "") -> pl.DataFrame:
     """Samples of ``metric`` whose labels contain ``labels`` (``state="used"``), by time."""
@@ -30,19 +33,36 @@ def increase(counter: pl.DataFrame) -> pl.DataFrame:
     """Per-sample growth of counters: columns ``time_s``, ``target``, ``growth``.
 
     A counter that went down was reset (its process was replaced): what it shows after that is
-    growth, as Prometheus' ``increase`` has it. A series' first sample counts from 0 only where
-    the target had been seen before without it; else it is where counting begins.
+    growth, as Prometheus' ``increase`` has it. A series' first sample is where counting begins;
+    a retiring replica's goes on from what the same process last showed under its own name.
     """
-    by = ["target", "labels"]
-    previous = pl.col("value").shift(1).over(by)
+    ordered = counter.sort("time_s", maintain_order=True)
+    previous = pl.col("value").shift(1).over(["target", "labels"])
+    before = ordered.with_columns(previous=pl.coalesce(previous, _before_retiring(ordered)))
     grown = (
-        pl.when(previous.is_null())
+        pl.when(pl.col("previous").is_null())
         .then(0.0)
-        .when(pl.col("value") < previous)
+        .when(pl.col("value") < pl.col("previous"))
         .then(pl.col("value"))
-        .otherwise(pl.col("value") - previous)
+        .otherwise(pl.col("value") - pl.col("previous"))
     )
-    return counter.sort("time_s", maintain_order=True).select("time_s", "target", growth=grown)
+    return before.select("time_s", "target", growth=grown)
+
+
+def _before_retiring(ordered: pl.DataFrame) -> pl.Series:
+    """For each sample of a retiring target, the last one that its replica showed before it."""
+    name = pl.col("target").str.strip_suffix(RETIRING)
+    retiring = ordered.filter(pl.col("target").str.ends_with(RETIRING))
+    replicas = ordered.filter(pl.col("target").is_in(retiring.select(name)["target"].to_list()))
+    found = ordered.with_columns(target=name).join_asof(
+        replicas.select("time_s", "target", "labels", before="value"),
+        on="time_s",
+        by=["target", "labels"],
+        allow_exact_matches=False,
+        check_sortedness=False,
+    )
+    is_retiring = ordered["target"].str.ends_with(RETIRING)
+    return pl.select(pl.when(is_retiring).then(found["before"]))["before"]
 
 
 def total_increase(

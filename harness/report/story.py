@@ -239,7 +239,8 @@ def key_figures(story: Story) -> tuple[KeyFigure, ...]:
         KeyFigure(
             "Users affected, so far" if _stopped_clock(story) else "Users affected",
             words.percent(users.affected_ratio),
-            f"{words.number(replayed.affected)} of {words.number(replayed.attempted)} replayed",
+            f"weighted; as replayed {words.number(replayed.affected)} of "
+            f"{words.number(replayed.attempted)}",
         ),
         KeyFigure("SLO broken for", slo, slo_note),
         KeyFigure(

@@ -17,6 +17,9 @@ from harness.stack.gateway import GatewayControl
 from harness.stack.process import wait_until
 from harness.stack.service import Replica
 
+LAST_SCRAPE_S = 1.3
+"""A drained replica stays this long, so that the one-second scrapes see its last counters."""
+
 STOP_S = 1.5
 
 
@@ -99,6 +102,7 @@ class Replicas:
             try:
                 self._switch(new, control)
                 _drain(old, control, drain_s)
+                self._cancelled.wait(LAST_SCRAPE_S)
                 old.stop()
             finally:
                 self._retiring.remove(old)

@@ -48,8 +48,7 @@ def measure(recording: Recording) -> Evidence:
     surge_s = measurements.surge_s(recording, timemap)
     fix_s = measurements.first_fix_s(recording)
     calm = (0.0, length_s if surge_s is None else surge_s)
-    settled_s = calm[1] + _settle_s(recording)
-    busy = (min(settled_s, length_s), length_s if fix_s is None else fix_s)
+    busy = (calm[1], length_s if fix_s is None else fix_s)
     return Evidence(
         recording=recording,
         timemap=timemap,
@@ -64,8 +63,3 @@ def measure(recording: Recording) -> Evidence:
         calm=calm,
         busy=busy,
     )
-
-
-def _settle_s(recording: Recording) -> float:
-    surge, replay = recording.incident.surge, recording.incident.replay
-    return surge.settle_s if surge and surge.settle_s is not None else replay.settle_s

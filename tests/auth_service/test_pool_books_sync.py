@@ -61,8 +61,8 @@ class Waiter:
 class SyncPool(RuleBasedStateMachine):
     """One pool, its users, threads that wait for it, and a server that may refuse."""
 
-    @initialize(pre_ping=st.booleans(), lifo=st.booleans())
-    def start(self, pre_ping: bool, lifo: bool) -> None:
+    @initialize(pre_ping=st.booleans(), lifo=st.booleans(), asked=st.integers(0, LIMIT + 1))
+    def start(self, pre_ping: bool, lifo: bool, asked: int) -> None:
         self.server = FakeServer()
         self.engine = fake_engine(
             self.server,
@@ -79,6 +79,9 @@ class SyncPool(RuleBasedStateMachine):
         self.detached: list[Any] = []
         self.waiters: list[Waiter] = []
         self.asked = self.returned = self.timeouts = 0
+        # Left to the rules alone, few runs would ever fill the pool.
+        for _ in range(asked):
+            self.a_thread_waits() if self.full() else self.checkout()
 
     def full(self) -> bool:
         return len(self.held) == LIMIT
@@ -136,39 +139,25 @@ class SyncPool(RuleBasedStateMachine):
         self.settle()
 
     @in_use
-    @rule(number=st.integers(0, 20))
-    def checkin(self, number: int) -> None:
-        self.give_back(number).close()
-        self.settle()
-
-    @in_use
-    @rule(number=st.integers(0, 20))
-    def invalidate(self, number: int) -> None:
-        self.give_back(number).invalidate()
-        self.settle()
-
-    @in_use
-    @rule(number=st.integers(0, 20))
-    def invalidate_softly(self, number: int) -> None:
+    @rule(
+        number=st.integers(0, 20),
+        way=st.sampled_from(
+            ["close", "close", "invalidate", "invalidate softly", "detach", "drop"]
+        ),
+    )
+    def give_back_by(self, way: str, number: int) -> None:
         connection = self.give_back(number)
-        connection.invalidate(soft=True)
-        connection.close()
-        self.settle()
-
-    @in_use
-    @rule(number=st.integers(0, 20))
-    def leak(self, number: int) -> None:
-        connection = self.give_back(number)
-        del connection
-        gc.collect(0)
-        self.settle()
-
-    @in_use
-    @rule(number=st.integers(0, 20))
-    def detach(self, number: int) -> None:
-        connection = self.give_back(number)
-        connection.detach()
-        self.detached.append(connection)
+        match way:
+            case "invalidate softly":
+                connection.invalidate(soft=True)
+                connection.close()
+            case "drop":
+                del connection
+                gc.collect(0)
+            case _:
+                getattr(connection, way)()
+                if way == "detach":
+                    self.detached.append(connection)
         self.settle()
 
     @precondition(lambda self: self.detached)
@@ -220,7 +209,7 @@ class SyncPool(RuleBasedStateMachine):
         if hasattr(self, "server"):
             self.server.refusing = False
             while self.held or self.of_old_pools:
-                self.checkin(0)
+                self.give_back_by("close", 0)
 
 
 TestSyncPool = SyncPool.TestCase

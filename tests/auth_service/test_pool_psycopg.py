@@ -203,6 +203,30 @@ async def test_a_wait_that_times_out(postgres_dsn: str) -> None:
 
 
 @pytest.mark.anyio
+async def test_a_request_cancelled_while_its_connection_is_tested(postgres_dsn: str) -> None:
+    """Meanwhile the connection is used and the request not pending; afterwards it is idle."""
+    testing, never = asyncio.Event(), asyncio.Event()
+
+    async def check(connection: Any) -> None:
+        testing.set()
+        await never.wait()
+
+    pool = AsyncConnectionPool(postgres_dsn, min_size=1, max_size=1, check=check, open=False)
+    metrics = instrument_psycopg_pool(pool, "tested", CollectorRegistry())
+    async with pool:
+        await pool.wait()
+        asking = asyncio.create_task(pool.getconn())
+        await testing.wait()
+        assert (state := metrics.state()) is not None
+        assert (state.used, state.idle, state.pending) == (1, 0, 0)
+        asking.cancel()
+        await asyncio.wait([asking])
+        assert (state := metrics.state()) is not None
+        assert (state.used, state.idle, state.pending) == (0, 1, 0)
+        assert metrics.cancellations == 1
+
+
+@pytest.mark.anyio
 async def test_a_server_that_cannot_be_reached_is_a_create_failure() -> None:
     pool = AsyncConnectionPool("host=127.0.0.1 port=1", min_size=1, max_size=1, open=False)
     metrics = instrument_psycopg_pool(pool, "away", CollectorRegistry())

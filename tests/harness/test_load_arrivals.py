@@ -49,7 +49,7 @@ def cumulative(segments: list[RateSegment], at_s: float) -> float:
 
 
 @given(segment_lists(), st.integers(0, 2**32), st.sampled_from(["poisson", "uniform"]))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_every_arrival_lies_in_its_phase_and_in_order(
     segments: list[RateSegment], seed: int, process: str
 ) -> None:
@@ -65,7 +65,7 @@ def test_every_arrival_lies_in_its_phase_and_in_order(
 
 
 @given(segment_lists(), st.integers(0, 2**32))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_uniform_arrivals_are_one_expected_arrival_apart(
     segments: list[RateSegment], seed: int
 ) -> None:
@@ -77,7 +77,7 @@ def test_uniform_arrivals_are_one_expected_arrival_apart(
 
 
 @given(segment_lists(), st.integers(0, 2**32))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_the_same_seed_gives_the_same_frame(segments: list[RateSegment], seed: int) -> None:
     """A run can be repeated from its seed."""
     first, second = (compile_arrivals(segments, seed=seed, users=50) for _ in range(2))

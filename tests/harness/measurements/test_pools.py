@@ -27,6 +27,17 @@ def test_a_counter_that_falls_was_reset_and_what_it_shows_is_growth() -> None:
     assert increase(counter)["growth"].to_list() == [0, 3, 2]
 
 
+def test_a_retiring_replica_goes_on_counting_where_it_was() -> None:
+    counter = samples(
+        (0, "a", TIMEOUTS, "", 5),
+        (1, "a", TIMEOUTS, "", 1),  # the new process, under the old one's name
+        (1, "a-retiring", TIMEOUTS, "", 9),
+        (2, "a", TIMEOUTS, "", 1),
+        (2, "a-retiring", TIMEOUTS, "", 12),
+    )
+    assert increase(counter)["growth"].to_list() == [0, 1, 4, 0, 3]
+
+
 def test_counters_of_different_targets_do_not_mix() -> None:
     counter = samples(
         (0, "a", TIMEOUTS, "", 0),

@@ -111,4 +111,12 @@ def running(out: Path, *arguments: str, yaml: str = SMALL_YAML) -> Iterator[Comm
 def wait_gone(processes: list[psutil.Process], within_s: float) -> list[str]:
     """Wait until none of ``processes`` is left; the command lines of those that are."""
     _, alive = psutil.wait_procs(processes, timeout=within_s)
-    return [" ".join(process.cmdline()) for process in alive if process.is_running()]
+    return [repr(process) for process in alive if not _is_zombie(process)]
+
+
+def _is_zombie(process: psutil.Process) -> bool:
+    """Ended, and only waiting for a parent that no longer asks: nothing of it runs."""
+    try:
+        return process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True

@@ -40,8 +40,13 @@ def named(command: Command, part: str) -> psutil.Process:
     raise AssertionError(f"no {part} among {command.family()}")
 
 
-@pytest.mark.parametrize("stage", STAGES)
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+INTERRUPTIONS = [
+    *((stage, signal.SIGINT) for stage in STAGES),
+    *((stage, signal.SIGTERM) for stage in ("starting", "surge", "fixing")),
+]
+
+
+@pytest.mark.parametrize(("stage", "number"), INTERRUPTIONS)
 def test_a_signal_ends_everything_within_five_seconds(
     tmp_path: Path, stage: str, number: signal.Signals
 ) -> None:
