@@ -23,7 +23,8 @@ def arrival_table(recording: Recording) -> pl.DataFrame:
 
     Columns: those of ``arrivals``; ``attempts``; ``bucket`` (the outcome of its last attempt,
     ``shed_by_generator`` without any); ``first_sent_s``; ``ended_s`` (of the last attempt, null
-    when it never ended); ``in_time``: a login succeeded within the user's patience.
+    when it never ended); ``in_time``: a login succeeded within the user's patience; ``decided``:
+    it was begun, and was not cut off by the end of the run while its user was still patient.
     """
     per_arrival = recording.requests.group_by("arrival", maintain_order=True).agg(
         attempts=pl.len(),
@@ -34,6 +35,8 @@ def arrival_table(recording: Recording) -> pl.DataFrame:
         ok_s=pl.col("done_s").filter(pl.col("outcome") == "ok").min(),
     )
     patience_s = recording.incident.load.client.patience_s
+    end_s = math.inf if recording.info.end_s is None else recording.info.end_s
+    cut_off = (pl.col("bucket") == "in_flight_at_end") & (pl.col("intended_s") + patience_s > end_s)
     return (
         recording.arrivals.join(per_arrival, on="arrival", how="left")
         .with_columns(
@@ -41,6 +44,7 @@ def arrival_table(recording: Recording) -> pl.DataFrame:
             pl.col("bucket").fill_null("shed_by_generator"),
             in_time=(pl.col("ok_s") <= pl.col("intended_s") + patience_s).fill_null(False),
         )
+        .with_columns(decided=(pl.col("attempts") > 0) & ~cut_off)
         .sort("arrival")
     )
 
@@ -91,7 +95,7 @@ def count_users(table: pl.DataFrame, timemap: TimeMap, begin_s: float, end_s: fl
 
     A user is affected when a login of theirs did not succeed within their patience. Weighted with
     the time map's slope at the intended instant: *Σ weight(affected) / Σ weight(attempted)*. A
-    login that the generator never began was not tried, so it says nothing about its user.
+    login that was never begun, or was cut off undecided, says nothing about its user.
     """
     window = _between(table, timemap, begin_s, end_s)
     users = window.group_by("user", maintain_order=True).agg(
@@ -111,7 +115,7 @@ def count_users(table: pl.DataFrame, timemap: TimeMap, begin_s: float, end_s: fl
 def success_ratio(
     table: pl.DataFrame, timemap: TimeMap, begin_s: float, end_s: float
 ) -> float | None:
-    """Share of the logins begun between two incident seconds that succeeded in time."""
+    """Share of the logins decided, of two incident seconds' arrivals, that succeeded in time."""
     window = _between(table, timemap, begin_s, end_s)
     return rounded(float(window["in_time"].cast(pl.Float64).mean())) if window.height else None  # type: ignore[arg-type]
 
@@ -157,9 +161,9 @@ def with_weights(table: pl.DataFrame, timemap: TimeMap, column: str = "intended_
 
 
 def _between(table: pl.DataFrame, timemap: TimeMap, begin_s: float, end_s: float) -> pl.DataFrame:
-    """Arrivals intended in [begin_s, end_s) of incident time and begun, with their weights."""
+    """Decided arrivals that were intended in [begin_s, end_s) of incident time, with weights."""
     inside = (pl.col("incident_s") >= begin_s) & (pl.col("incident_s") < end_s)
-    return with_weights(table, timemap).filter(inside & (pl.col("attempts") > 0))
+    return with_weights(table, timemap).filter(inside & pl.col("decided"))
 
 
 def _quantile(values: pl.Series, q: float) -> float | None:

@@ -49,11 +49,16 @@ class Missing:
 
 @dataclass(frozen=True, slots=True)
 class ScrapeTarget:
-    """Something with a metrics page. ``name`` stays when the address changes."""
+    """Something with a metrics page. ``name`` stays when a replica is replaced.
+
+    ``generation`` tells its processes apart: Prometheus takes seconds to follow a move, and two
+    processes under the same labels would look like a counter that is reset again and again.
+    """
 
     job: str
     name: str
     address: str
+    generation: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +155,11 @@ class Prometheus:
         groups = [
             {
                 "targets": [target.address],
-                "labels": {"job": target.job, "instance": target.name},
+                "labels": {
+                    "job": target.job,
+                    "instance": target.name,
+                    "generation": str(target.generation),
+                },
             }
             for target in targets
         ]

@@ -170,10 +170,12 @@ class Stack:
         A replaced replica that still works off its requests is there under its name with
         ``-retiring``: it holds connections, and refuses logins, until it has ended.
         """
-        targets = [MetricTarget(name, r.metrics_url) for name, r in self.replicas.items()]
+        targets = [
+            MetricTarget(name, r.metrics_url, r.generation) for name, r in self.replicas.items()
+        ]
         targets += [
-            MetricTarget(f"{replica.name}{RETIRING}", replica.metrics_url)
-            for replica in self._replicas.retiring
+            MetricTarget(f"{r.name}{RETIRING}", r.metrics_url, r.generation)
+            for r in self._replicas.retiring
         ]
         if self._gateway is not None:
             targets.append(MetricTarget(GATEWAY_TARGET, self._gateway.metrics_url))
@@ -405,7 +407,10 @@ class Stack:
         jobs = {GATEWAY_TARGET: "gateway"}
         self.prometheus.set_targets(
             ScrapeTarget(
-                jobs.get(target.name, "auth"), target.name, httpx.URL(target.url).netloc.decode()
+                job=jobs.get(target.name, "auth"),
+                name=target.name.removesuffix(RETIRING),
+                address=httpx.URL(target.url).netloc.decode(),
+                generation=target.generation,
             )
             for target in self.metric_targets()
         )

@@ -10,12 +10,12 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 import pytest
-from deployed_service import SEEDED_USERS, SOMEWHERE, Deploy, Deployed, deployed
-from fake_pool import CHEAP_HASH, FakeDatabase, FakePool
 from prometheus_client import CollectorRegistry
 
 from auth_service.app import create_app, pool_from_settings
 from auth_service.settings import Settings
+from tests.auth_service.deployed_service import SEEDED_USERS, SOMEWHERE, Deploy, Deployed, deployed
+from tests.auth_service.fake_pool import CHEAP_HASH, FakeDatabase, FakePool
 
 
 @pytest.fixture

@@ -9,11 +9,11 @@ from collections.abc import Iterator
 
 import psycopg
 import pytest
-from deployed_service import SEEDED_USERS
-from fake_pool import CHEAP_HASH
 
 from auth_service import accounts
 from auth_service.passwords import password_hasher
+from tests.auth_service.deployed_service import SEEDED_USERS
+from tests.auth_service.fake_pool import CHEAP_HASH
 
 
 @pytest.fixture

@@ -6,14 +6,14 @@ import asyncio
 import logging
 
 import pytest
-from deployed_service import SOMEWHERE, Deploy, eventually
-from fake_pool import FakeDatabase, FakePool
 
 from auth_service.app import MAX_BODY_BYTES, SeldomLog
 from auth_service.login import Credentials, InvalidRequest
 from auth_service.passwords import Passwords
 from auth_service.problems import KINDS
 from auth_service.service_metrics import FAILURES
+from tests.auth_service.deployed_service import SOMEWHERE, Deploy, eventually
+from tests.auth_service.fake_pool import FakeDatabase, FakePool
 
 pytestmark = pytest.mark.anyio
 

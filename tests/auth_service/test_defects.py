@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import psycopg
 import pytest
-from deployed_service import Deploy
-from fake_pool import FakePool
 
 from auth_service.defects import DEFECTS, describe, units_of_work
 from auth_service.passwords import Passwords
+from tests.auth_service.deployed_service import Deploy
+from tests.auth_service.fake_pool import FakePool
 
 pytestmark = pytest.mark.anyio
 

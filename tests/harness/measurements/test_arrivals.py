@@ -108,6 +108,15 @@ def test_users_are_weighted_by_the_time_map() -> None:
     assert outside.affected_ratio is None
 
 
+def test_a_login_cut_off_by_the_end_says_nothing_about_its_user() -> None:
+    run = recording(
+        [(0, 40.0), (1, 50.0)],
+        [(0, 1, 40.0, None, "in_flight_at_end"), (1, 1, 50.0, None, "in_flight_at_end")],
+    )
+    ended = replace(run, info=replace(run.info, end_s=41.0 + PATIENCE_S))
+    assert measurements.arrival_table(ended)["decided"].to_list() == [True, False]
+
+
 def test_latency_counts_from_the_intended_instant_and_from_the_send() -> None:
     run = recording([(0, 10.0)], [(0, 1, 10.5, 11.0, "http_error"), (0, 2, 12.0, 12.25, "ok")])
     latency = measurements.latency(run, measurements.arrival_table(run))
