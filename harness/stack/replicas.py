@@ -98,9 +98,10 @@ class Replicas:
             old = self._get(name)
             new = self.launch(name, service, dsn, generation=old.generation + 1)
             self.await_ready(new)
+            self._switch(new, control)
             self._retiring.append(old)
             try:
-                self._switch(new, control)
+                self._moved()
                 _drain(old, control, drain_s)
                 self._cancelled.wait(LAST_SCRAPE_S)
                 old.stop()

@@ -52,6 +52,8 @@ class MetricTarget:
 
     name: str
     url: str
+    generation: int = 1
+    """The how-manieth process of its name it is."""
 
 
 class DeadPart(NamedTuple):
@@ -170,12 +172,14 @@ class Stack:
         A replaced replica that still works off its requests is there under its name with
         ``-retiring``: it holds connections, and refuses logins, until it has ended.
         """
+        # The retiring first: a replica that is being replaced now is then seen once or not at
+        # all, and never under both names, which would count what it does twice.
         targets = [
-            MetricTarget(name, r.metrics_url, r.generation) for name, r in self.replicas.items()
-        ]
-        targets += [
             MetricTarget(f"{r.name}{RETIRING}", r.metrics_url, r.generation)
             for r in self._replicas.retiring
+        ]
+        targets += [
+            MetricTarget(name, r.metrics_url, r.generation) for name, r in self.replicas.items()
         ]
         if self._gateway is not None:
             targets.append(MetricTarget(GATEWAY_TARGET, self._gateway.metrics_url))
