@@ -137,7 +137,7 @@ def run(
                 out=directory,
                 prometheus=prometheus,
                 load_processes=load_processes,
-                allow_remote=own_target is not None,
+                allowed_host=own_target,
                 watch=watch,
             )
         )

@@ -86,7 +86,7 @@ class RunPlan:
     out: Path = Path("runs")
     prometheus: bool = True
     load_processes: int | None = None
-    allow_remote: bool = False
+    allowed_host: str | None = None
     watch: Watch = field(default=lambda status: None)
 
 
@@ -252,7 +252,7 @@ class _Recording:
                 directory=self._writer.directory / "logs",
                 prometheus=self._run.prometheus,
                 postgres=self._run.postgres,
-                allow_remote=self._run.allow_remote,
+                allowed_host=self._run.allowed_host,
                 on_event=self._lifecycle,
             )
         )

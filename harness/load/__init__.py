@@ -3,7 +3,7 @@
 from harness.load.arrivals import RateSegment, compile_arrivals, expected_arrivals
 from harness.load.attempts import read_attempts
 from harness.load.process import LoadRun, LoadStatus, suggested_shards
-from harness.load.target import is_loopback_host, refuse_foreign_target
+from harness.load.target import refuse_foreign_target
 
 __all__ = [
     "LoadRun",
@@ -11,7 +11,6 @@ __all__ = [
     "RateSegment",
     "compile_arrivals",
     "expected_arrivals",
-    "is_loopback_host",
     "read_attempts",
     "refuse_foreign_target",
     "suggested_shards",

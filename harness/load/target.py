@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import ipaddress
-import socket
 from collections.abc import Iterable
 from urllib.parse import urlsplit
 
 from harness.errors import TargetRefusedError
+from harness.loopback import is_loopback_host
 
 REMEDY = "Only a service you own may be loaded: --i-own-this-target HOST."
 
@@ -28,24 +27,3 @@ def refuse_foreign_target(url: str, allowed_hosts: Iterable[str] = ()) -> None:
         return
     if not is_loopback_host(host):
         raise TargetRefusedError(f"the target {host} is not this machine", remedy=REMEDY)
-
-
-def is_loopback_host(host: str) -> bool:
-    """Whether the host is a loopback address, or a name with no other kind of address."""
-    try:
-        return _is_loopback_address(host)
-    except ValueError:
-        pass
-    try:
-        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError):
-        return False
-    addresses = {str(entry[4][0]) for entry in found}
-    return bool(addresses) and all(map(_is_loopback_address, addresses))
-
-
-def _is_loopback_address(text: str) -> bool:
-    address = ipaddress.ip_address(text.partition("%")[0])
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
-        return address.ipv4_mapped.is_loopback
-    return address.is_loopback

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import ipaddress
+import os
 from typing import Protocol
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
 from harness.errors import PartStartError, TargetRefusedError
+from harness.loopback import is_loopback_host
 from harness.stack.process import Child
 
 STOP_S = 2.0
@@ -50,19 +51,19 @@ class ExternalPostgres:
         self._dsn = dsn
 
     @classmethod
-    def attach(cls, dsn: str, *, allow_remote: bool = False) -> ExternalPostgres:
+    def attach(cls, dsn: str, *, allowed_host: str | None = None) -> ExternalPostgres:
         """Check the database and take it.
 
-        Raises `TargetRefusedError` when it is not on the loopback interface (unless
-        ``allow_remote``) or holds tables, `PartStartError` when it cannot be reached.
+        Raises `TargetRefusedError` when a host of the address is neither on the loopback
+        interface nor ``allowed_host``, or when the database holds tables; `PartStartError` when
+        it cannot be reached.
         """
-        try:
-            host = str(conninfo_to_dict(dsn).get("host") or "localhost")
-        except psycopg.ProgrammingError as error:
-            raise TargetRefusedError(f"not a PostgreSQL address: {error}") from error
-        if not allow_remote and not is_loopback(host):
+        hosts = _hosts(dsn)
+        host = ", ".join(hosts) or "localhost"
+        foreign = [name for name in hosts if not _is_here(name) and name != allowed_host]
+        if foreign:
             raise TargetRefusedError(
-                f"the database is on {host}, which is not this machine",
+                f"the database is on {', '.join(foreign)}, which is not this machine",
                 remedy="Only a database you own may be drilled: --i-own-this-target HOST.",
             )
         try:
@@ -113,11 +114,23 @@ _USER_TABLES = """
 """
 
 
-def is_loopback(host: str) -> bool:
-    """Whether the host is this machine: a socket directory, `localhost`, 127.0.0.0/8 or ::1."""
-    if host.startswith("/") or host == "localhost":
-        return True
+def _hosts(dsn: str) -> list[str]:
+    """Every host and address that libpq might connect to for ``dsn``."""
     try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
+        given = conninfo_to_dict(dsn)
+    except psycopg.ProgrammingError:
+        # libpq's message quotes the address, and with it the password.
+        raise TargetRefusedError(
+            "that is not a PostgreSQL address",
+            remedy="Write --stack postgresql://user:password@127.0.0.1:5432/database, or embedded.",
+        ) from None
+    if "service" in given:
+        raise TargetRefusedError("the address names a service file, which may lead anywhere")
+    defaults = {"host": os.environ.get("PGHOST"), "hostaddr": os.environ.get("PGHOSTADDR")}
+    named = [str(given.get(key) or default or "").split(",") for key, default in defaults.items()]
+    return [name for names in named for name in names if name]
+
+
+def _is_here(host: str) -> bool:
+    """Whether the host is this machine: a socket directory or a loopback address."""
+    return host.startswith("/") or is_loopback_host(host.strip("[]"))

@@ -111,7 +111,7 @@ class Stack:
         prometheus: bool = True,
         require_prometheus: bool = False,
         postgres: str = EMBEDDED,
-        allow_remote: bool = False,
+        allowed_host: str | None = None,
         on_event: OnEvent | None = None,
     ) -> Stack:
         """Start everything and return when the gateway can pass logins to every replica.
@@ -135,7 +135,7 @@ class Stack:
                 prometheus=prometheus or require_prometheus,
                 require_prometheus=require_prometheus,
                 postgres=postgres,
-                allow_remote=allow_remote,
+                allowed_host=allowed_host,
             )
         except BaseException:
             stack.stop()
@@ -296,7 +296,7 @@ class Stack:
         prometheus: bool,
         require_prometheus: bool,
         postgres: str,
-        allow_remote: bool,
+        allowed_host: str | None,
     ) -> None:
         began = time.monotonic()
         guard().add_folder(self._folder)
@@ -304,7 +304,7 @@ class Stack:
         program = self._find_prometheus(require_prometheus) if prometheus else None
         with ThreadPoolExecutor(thread_name_prefix="stack-start") as pool:
             first: list[Future[None]] = [
-                pool.submit(self._start_postgres, database, postgres, allow_remote),
+                pool.submit(self._start_postgres, database, postgres, allowed_host),
                 pool.submit(self._start_gateway, gateway),
             ]
             if program is not None:
@@ -339,12 +339,14 @@ class Stack:
             wait_for_all(futures)
             raise
 
-    def _start_postgres(self, config: DatabaseConfig, address: str, allow_remote: bool) -> None:
+    def _start_postgres(
+        self, config: DatabaseConfig, address: str, allowed_host: str | None
+    ) -> None:
         if address == EMBEDDED:
             log = self._logs / "postgres.log"
             self._database = EmbeddedPostgres.start(config, log=log, cancelled=self._cancelled)
         else:
-            self._database = ExternalPostgres.attach(address, allow_remote=allow_remote)
+            self._database = ExternalPostgres.attach(address, allowed_host=allowed_host)
 
     def _start_gateway(self, config: GatewayConfig) -> None:
         self._gateway = Gateway.start(

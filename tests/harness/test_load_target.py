@@ -6,8 +6,9 @@ import socket
 
 import pytest
 
+from harness import loopback
 from harness.errors import TargetRefusedError
-from harness.load import refuse_foreign_target, target
+from harness.load import refuse_foreign_target
 
 
 @pytest.mark.parametrize(
@@ -51,7 +52,7 @@ def test_a_name_with_one_foreign_address_is_refused(monkeypatch: pytest.MonkeyPa
     def resolve(*_: object, **__: object) -> list[tuple[object, ...]]:
         return [(socket.AF_INET, 1, 6, "", (host, 0)) for host in ("127.0.0.1", "192.0.2.1")]
 
-    monkeypatch.setattr(target.socket, "getaddrinfo", resolve)
+    monkeypatch.setattr(loopback.socket, "getaddrinfo", resolve)
     with pytest.raises(TargetRefusedError, match=r"two\.faced"):
         refuse_foreign_target("http://two.faced")
 
@@ -62,7 +63,7 @@ def test_a_name_without_an_address_is_refused(monkeypatch: pytest.MonkeyPatch) -
     def resolve(*_: object, **__: object) -> list[tuple[object, ...]]:
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
-    monkeypatch.setattr(target.socket, "getaddrinfo", resolve)
+    monkeypatch.setattr(loopback.socket, "getaddrinfo", resolve)
     with pytest.raises(TargetRefusedError, match=r"nowhere\.invalid"):
         refuse_foreign_target("http://nowhere.invalid")
 

@@ -17,7 +17,7 @@ import pytest
 from harness.errors import PartStartError, PortTakenError, TargetRefusedError
 from harness.incident import DatabaseConfig
 from harness.stack import postgres_programs
-from harness.stack.database import ExternalPostgres, is_loopback
+from harness.stack.database import ExternalPostgres
 from harness.stack.postgres import EmbeddedPostgres
 from harness.stack.process import wait_until
 from tests.harness.stack.processes import family, is_gone
@@ -180,19 +180,31 @@ def test_an_unreachable_database_is_a_start_error() -> None:
 
 
 @pytest.mark.parametrize(
-    ("host", "expected"),
+    "dsn",
     [
-        ("127.0.0.1", True),
-        ("127.8.9.1", True),
-        ("::1", True),
-        ("localhost", True),
-        ("/var/run/postgresql", True),
-        ("10.0.0.1", False),
-        ("localhost.example.com", False),
+        "postgresql://u:secret@192.0.2.1/db",
+        "host=127.0.0.1,192.0.2.1 password=secret",
+        "host=localhost hostaddr=192.0.2.1 password=secret",
+        "host=localhost.example.invalid password=secret",
+        "service=production password=secret",
+        "postgresql://u:secret@[::1/db",
     ],
 )
-def test_loopback(host: str, expected: bool) -> None:
-    assert is_loopback(host) is expected
+def test_a_database_that_may_be_elsewhere_is_refused_and_the_password_kept(dsn: str) -> None:
+    with pytest.raises(TargetRefusedError) as caught:
+        ExternalPostgres.attach(dsn)
+    assert "secret" not in str(caught.value)
+
+
+def test_the_environment_does_not_lead_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PGHOST", "192.0.2.1")
+    with pytest.raises(TargetRefusedError, match=r"192\.0\.2\.1"):
+        ExternalPostgres.attach("dbname=x")
+
+
+def test_only_the_host_that_is_vouched_for_is_permitted() -> None:
+    with pytest.raises(TargetRefusedError):
+        ExternalPostgres.attach("postgresql://u@192.0.2.1/db", allowed_host="192.0.2.2")
 
 
 def test_the_wheel_is_not_imported() -> None:
