@@ -18,6 +18,15 @@ Share = Annotated[float, Field(ge=0, le=1)]
 """A ratio between 0 and 1, never a percentage."""
 Name = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=60)]
 
+Defect = Literal[
+    "hash-while-holding",
+    "leak-on-failed-login",
+    "nested-checkout",
+    "session-over-teardown",
+    "idle-in-transaction",
+]
+"""The mistakes that the auth service can be deployed with, by the service's own names."""
+
 Implementation = Literal["sqlalchemy-async", "sqlalchemy-sync", "psycopg-pool", "none"]
 
 
@@ -77,7 +86,7 @@ class ServiceConfig(Model):
     connect_timeout_s: Seconds = Field(5.0, alias="connect_timeout")
     statement_timeout_s: Seconds = Field(0.0, alias="statement_timeout")
     retry_after_s: Seconds = Field(1.0, alias="retry_after")
-    defects: tuple[Name, ...] = ()
+    defects: tuple[Defect, ...] = ()
 
     @property
     def replica_names(self) -> tuple[str, ...]:
