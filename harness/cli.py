@@ -145,6 +145,9 @@ def run(
         print(verdict.to_json(), end="")
     else:
         out.print(summary(recording, verdict))
+        out.print(
+            f"\nReport: {recording.directory / 'report.html'}", soft_wrap=True, highlight=False
+        )
     raise typer.Exit(exit_code(verdict.outcome))
 
 

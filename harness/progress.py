@@ -68,7 +68,7 @@ def plain_line(status: LiveStatus) -> str:
         return status.stage
     waiters = "?" if status.waiters is None else status.waiters
     return (
-        f"{status.elapsed_s:5.0f}/{status.end_s:.0f} s  {status.phase:<12} "
+        f"{max(0.0, status.elapsed_s):5.0f}/{status.end_s:.0f} s  {status.phase:<12} "
         f"offered {status.offered}  sent {status.sent}  ok {status.ok}  "
         f"in flight {status.in_flight}  pool {_pool(status)}  waiting {waiters}"
     )

@@ -13,7 +13,7 @@ from harness.measurements.pools import TIMEOUTS
 from harness.verdicts.evidence import Evidence
 from harness.verdicts.model import Check, Outcome
 
-WINDOW_S = 10.0
+WINDOW_S = 15.0
 """Replay seconds over which the success of logins before and after an event is looked at."""
 
 DECOY_TOLERANCE = 0.12
