@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import html
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from harness.report import series, words
 from harness.report.canvas import Canvas, Panel, add_panel, area, band, line, missing, reference
-from harness.report.series import Bins
+from harness.report.series import Bins, PoolSeries
 from harness.report.story import Story
 
 # Okabe and Ito's palette: told apart with every common colour blindness, and in grey.
@@ -140,7 +140,7 @@ def pool_panels(canvas: Canvas, story: Story, bins: Bins) -> None:
             trace = area(panel, bins, values, f"{target}{what}", colour)
             trace |= {"name": target, "showlegend": panel is used}
             canvas.traces.append(trace | {"stackgroup": f"targets{panel.number}"})
-    limits = [_sum(column) for column in zip(*(p.limit for p in found.values()), strict=True)]
+    limits = _total_limit(found, story.incident.service.replica_names)
     canvas.traces.append(line(used, bins, limits, "limit", "‹ink›", dash="dash", shape="hvh"))
     for panel, pick in ((waiting, "pending"), (timeouts, "timeouts_per_s")):
         values = [v for pool in found.values() for v in getattr(pool, pick) if v is not None]
@@ -150,10 +150,18 @@ def pool_panels(canvas: Canvas, story: Story, bins: Bins) -> None:
         _unseen(canvas, story, bins, panel, story.incident.service.replica_names)
 
 
-def _sum(column: Sequence[float | None]) -> float | None:
-    """Sum of what was seen; null when any target was not, for a part is not the whole."""
-    seen = [value for value in column if value is not None]
-    return sum(seen) if len(seen) == len(column) else None
+def _total_limit(found: Mapping[str, PoolSeries], replicas: Sequence[str]) -> list[float | None]:
+    """The limits of all targets together; null where a replica was not seen, for a part is not
+    the whole. A retiring process counts while it is there."""
+    if not set(replicas) <= set(found):
+        return []
+    columns = zip(*(pool.limit for pool in found.values()), strict=True)
+    totals: list[float | None] = []
+    for column in columns:
+        seen = dict(zip(found, column, strict=True))
+        whole = all(seen[name] is not None for name in replicas)
+        totals.append(sum(v for v in column if v is not None) if whole else None)
+    return totals
 
 
 def connection_panel(canvas: Canvas, story: Story, bins: Bins) -> None:
