@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from harness.errors import RunDirectoryError
-from harness.recording import Recording, read_recording, write_text
+from harness.recording import Recording, read_recording, unwritable, write_text
 from harness.report import render_html, render_junit, render_postmortem
 from harness.verdicts import Verdict, judge
 
@@ -34,7 +33,4 @@ def _write(path: Path, text: str) -> None:
     try:
         write_text(path, text)
     except OSError as error:
-        raise RunDirectoryError(
-            f"{path} cannot be written: {error.strerror or error}",
-            remedy="Make room or permit writing in the run directory.",
-        ) from error
+        raise unwritable(path.parent, error) from error

@@ -7,6 +7,7 @@ names each file, never a half-filled value.
 
 from __future__ import annotations
 
+import io
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -133,30 +134,29 @@ class RecordingWriter:
             write_text(directory / "incident.yaml", dump_incident(incident))
             self._events = (directory / "events.jsonl").open("x", encoding="utf-8", buffering=1)
         except OSError as error:
-            raise _unwritable(directory, error) from error
+            raise unwritable(directory, error) from error
 
     def event(self, event: TimelineEvent) -> None:
         """Append one event; it is on disk when this returns."""
         try:
             self._events.write(json.dumps(asdict(event), ensure_ascii=False) + "\n")
         except OSError as error:
-            raise _unwritable(self.directory, error) from error
+            raise unwritable(self.directory, error) from error
 
     def table(self, name: str, frame: pl.DataFrame) -> None:
         """Write ``name``.parquet; ``frame`` is cast to the table's schema."""
         columns = [pl.col(column).cast(kind) for column, kind in TABLES[name].items()]
         try:
-            with _replacing(self.directory / f"{name}.parquet") as path:
-                frame.select(columns).write_parquet(path)
+            write_parquet(self.directory / f"{name}.parquet", frame.select(columns))
         except OSError as error:
-            raise _unwritable(self.directory, error) from error
+            raise unwritable(self.directory, error) from error
 
     def environment(self, environment: Mapping[str, Any]) -> None:
         try:
             text = json.dumps(environment, indent=2, sort_keys=True)
             write_text(self.directory / "environment.json", text + "\n")
         except OSError as error:
-            raise _unwritable(self.directory, error) from error
+            raise unwritable(self.directory, error) from error
 
     def update(self, info: RunInfo) -> None:
         """Replace ``run.json``."""
@@ -164,7 +164,7 @@ class RecordingWriter:
         try:
             self._write_info()
         except OSError as error:
-            raise _unwritable(self.directory, error) from error
+            raise unwritable(self.directory, error) from error
 
     def close(self) -> None:
         self._events.close()
@@ -211,6 +211,14 @@ def write_text(path: Path, text: str) -> None:
         beside.write_text(text, "utf-8", newline="\n")
 
 
+def write_parquet(path: Path, frame: pl.DataFrame) -> None:
+    """The same for a table. Raises OSError, which Polars' own writer does not on a full disk."""
+    content = io.BytesIO()
+    frame.write_parquet(content)
+    with _replacing(path) as beside:
+        beside.write_bytes(content.getbuffer())
+
+
 @contextmanager
 def _replacing(path: Path) -> Iterator[Path]:
     """A path beside ``path`` to write to; it takes its place when that succeeded, else it goes."""
@@ -223,7 +231,8 @@ def _replacing(path: Path) -> Iterator[Path]:
         raise
 
 
-def _unwritable(directory: Path, error: OSError) -> RunDirectoryError:
+def unwritable(directory: Path, error: OSError) -> RunDirectoryError:
+    """``error`` as what it means to a user."""
     return RunDirectoryError(
         f"{directory} cannot be written: {error.strerror or error}",
         remedy="Make room or permit writing there, or give another place with --out DIR.",

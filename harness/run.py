@@ -20,6 +20,7 @@ Steps 1 to 8 are `record`; step 9 is in `harness.conclude`, which `pooldrill jud
 
 from __future__ import annotations
 
+import errno
 import math
 import signal
 import time
@@ -58,6 +59,7 @@ from harness.recording import (
     RunSource,
     Status,
     TimelineEvent,
+    unwritable,
 )
 from harness.responder import Responder, plan
 from harness.stack import Stack
@@ -67,6 +69,9 @@ from harness.verdicts import Verdict
 TICK_S = 0.1
 POOL_METRICS = "db_client_connection_(count|max|pending_requests|timeouts_total)"
 """What is kept of Prometheus' own samples: enough to hold the recorder against it."""
+
+DISK_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EFBIG})
+"""What a place that cannot take more is reported as."""
 
 FAR_S = 3600.0
 """Events before t0 is known are dated as if it lay this far after the beginning."""
@@ -146,8 +151,14 @@ def prepare(run: RunPlan) -> Prepared:
 
 def record(prepared: Prepared) -> None:
     """Steps 3 to 8: from nothing running to nothing running, with everything measured on disk."""
-    with signals_interrupt(), closing(prepared.writer):
-        _Recording(prepared).carry_out()
+    try:
+        with signals_interrupt(), closing(prepared.writer):
+            _Recording(prepared).carry_out()
+    except OSError as error:
+        # The parts write into the run directory as well: their logs, the load's attempts.
+        if error.errno in DISK_ERRNOS:
+            raise unwritable(prepared.writer.directory, error) from error
+        raise
 
 
 def rate_segments(incident: Incident, timemap: TimeMap) -> tuple[RateSegment, ...]:
@@ -192,7 +203,7 @@ def signals_interrupt() -> Iterator[None]:
         for each in numbers:
             signal.signal(each, signal.SIG_IGN)
         name = signal.Signals(number).name
-        raise Interrupted(f"stopped by {name}", remedy="What was recorded is kept, marked partial.")
+        raise Interrupted(f"stopped by {name}")
 
     before = {number: signal.signal(number, interrupt) for number in numbers}
     try:

@@ -76,6 +76,21 @@ def test_commands_in_the_docs_are_understood(page: str, line: str) -> None:
         assert option in shown.stdout, f"{page}: {line}"
 
 
+def test_every_metric_of_the_service_and_the_gateway_stands_in_the_reference() -> None:
+    """Names are read from the code that makes them, so that a new one cannot be forgotten."""
+    page = (ROOT / "docs" / "metrics.md").read_text("utf-8")
+    made = set()
+    for path in (ROOT / "auth_service").rglob("*.py"):
+        text = path.read_text("utf-8")
+        made |= set(re.findall(r'"((?:auth|gateway|db_client)_[a-z_]+)"', text))
+    for path in (ROOT / "harness" / "recorder").rglob("*.py"):
+        made |= set(re.findall(r'"(pg_[a-z_]+)"', path.read_text("utf-8")))
+    names = made - {"gateway_timeout"}  # a problem's code
+    assert len(names) > 20
+    missing = sorted(name for name in names if name not in page)
+    assert missing == []
+
+
 def test_every_make_target_in_the_docs_exists() -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
     for page in PAGES:

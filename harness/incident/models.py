@@ -50,13 +50,36 @@ class PoolConfig(Model):
     name: str = "primary"
     size: int = Field(5, ge=0, le=1000)
     max_overflow: int = Field(10, ge=-1, le=1000)
-    timeout_s: Seconds = Field(30.0, alias="timeout")
-    recycle_s: Seconds | None = Field(None, alias="recycle")
+    timeout_s: Seconds = Field(30.0, gt=0, alias="timeout")
+    recycle_s: Seconds | None = Field(None, gt=0, alias="recycle")
     pre_ping: bool = False
     use_lifo: bool = False
     min_size: int | None = Field(None, ge=0)
     max_waiting: int = Field(0, ge=0)
     threads: int = Field(40, ge=1, le=1000)
+
+    @model_validator(mode="after")
+    def _the_implementation_knows_it(self) -> PoolConfig:
+        """What the service would refuse is refused here, before anything is started."""
+        problems = []
+        psycopg = self.implementation == "psycopg-pool"
+        for name, only in (
+            ("min_size", "psycopg-pool"),
+            ("max_waiting", "psycopg-pool"),
+            ("threads", "sqlalchemy-sync"),
+        ):
+            default = type(self).model_fields[name].default
+            if getattr(self, name) != default and self.implementation != only:
+                problems.append(f"{name} is known to {only} only, not to {self.implementation}")
+        if psycopg and self.use_lifo:
+            problems.append("use_lifo is not known to psycopg-pool")
+        if psycopg and (self.max_overflow < 0 or self.size + self.max_overflow < 1):
+            problems.append("a psycopg-pool holds size + max_overflow >= 1 connections")
+        elif self.min_size is not None and self.min_size > self.size + self.max_overflow:
+            problems.append("min_size is more than size + max_overflow")
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
 
     @property
     def limit(self) -> int | None:
@@ -69,10 +92,16 @@ class PoolConfig(Model):
 class HashConfig(Model):
     """argon2id; the default is OWASP's minimum."""
 
-    time_cost: int = Field(2, ge=1)
-    memory_kib: int = Field(19456, ge=8)
-    parallelism: int = Field(1, ge=1)
-    workers: int = Field(2, ge=1)
+    time_cost: int = Field(2, ge=1, le=1000)
+    parallelism: int = Field(1, ge=1, le=64)
+    memory_kib: int = Field(19456, ge=8, le=4 * 1024 * 1024)
+    workers: int = Field(2, ge=1, le=256)
+
+    @model_validator(mode="after")
+    def _every_lane_has_its_memory(self) -> HashConfig:
+        if self.memory_kib < 8 * self.parallelism:
+            raise ValueError(f"argon2 needs 8 KiB a lane: {8 * self.parallelism} at least")
+        return self
 
 
 class ServiceConfig(Model):
@@ -82,8 +111,8 @@ class ServiceConfig(Model):
     pool: PoolConfig = PoolConfig()
     hash: HashConfig = HashConfig()
     work_s: Seconds = Field(0.0, alias="work")
-    session_ttl_s: Seconds = Field(3600.0, alias="session_ttl")
-    connect_timeout_s: Seconds = Field(5.0, alias="connect_timeout")
+    session_ttl_s: Seconds = Field(3600.0, gt=0, alias="session_ttl")
+    connect_timeout_s: Seconds = Field(5.0, gt=0, alias="connect_timeout")
     statement_timeout_s: Seconds = Field(0.0, alias="statement_timeout")
     retry_after_s: Seconds = Field(1.0, alias="retry_after")
     defects: tuple[Defect, ...] = ()
@@ -96,8 +125,8 @@ class ServiceConfig(Model):
 class GatewayConfig(Model):
     """The edge in front of the replicas."""
 
-    timeout_s: Seconds = Field(30.0, alias="timeout")
-    connect_timeout_s: Seconds = Field(1.0, alias="connect_timeout")
+    timeout_s: Seconds = Field(30.0, gt=0, alias="timeout")
+    connect_timeout_s: Seconds = Field(1.0, gt=0, alias="connect_timeout")
 
 
 class DatabaseConfig(Model):
@@ -111,11 +140,11 @@ class DatabaseConfig(Model):
 class ClientPolicy(Model):
     """What a client does when a login does not succeed at once."""
 
-    timeout_s: Seconds = Field(10.0, alias="timeout")
+    timeout_s: Seconds = Field(10.0, gt=0, alias="timeout")
     attempts: int = Field(1, ge=1, le=20)
     backoff_initial_s: Seconds = Field(1.0, alias="backoff_initial")
     backoff_max_s: Seconds = Field(8.0, alias="backoff_max")
-    patience_s: Seconds = Field(30.0, alias="patience")
+    patience_s: Seconds = Field(30.0, gt=0, alias="patience")
     retry_budget: Share | None = None
 
 
@@ -207,7 +236,7 @@ class Clock(Model):
     """Incident time 0 on the document's clock, and the incident's length."""
 
     starts_at: datetime
-    duration_s: Seconds = Field(alias="duration")
+    duration_s: Seconds = Field(gt=0, alias="duration")
 
 
 class Outage(Model):
@@ -230,7 +259,7 @@ class Slo(Model):
 
     success: Share = 0.99
     latency_s: Seconds = Field(5.0, alias="latency")
-    window_s: Seconds = Field(5.0, alias="window")
+    window_s: Seconds = Field(5.0, gt=0, alias="window")
 
 
 class DocumentEntry(Model):

@@ -125,9 +125,8 @@ class LoadRun:
     def __enter__(self) -> Self:
         self.directory.mkdir(parents=True, exist_ok=True)
         self._t0_file.unlink(missing_ok=True)
-        self._arrivals.select("arrival", "user", "intended_s").write_csv(
-            self.directory / ARRIVALS_FILE
-        )
+        schedule = self._arrivals.select("arrival", "user", "intended_s").write_csv()
+        (self.directory / ARRIVALS_FILE).write_text(schedule, "utf-8")
         try:
             self._shards.extend(self._launch(number) for number in range(self._count))
         except BaseException:

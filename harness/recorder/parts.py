@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 
 import polars as pl
 
-from harness.recording import SAMPLES
+from harness.recording import SAMPLES, write_parquet
 
 Row = tuple[float, str, str, str, float]
 """Epoch second, target, metric, labels, value."""
@@ -30,10 +29,7 @@ class SampleParts:
     def append(self, rows: list[Row]) -> None:
         """Store rows. Raises OSError when the disk does not take them."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        path = self._folder / f"{self._next:06d}.parquet"
-        unfinished = path.with_suffix(".new")
-        frame(rows).write_parquet(unfinished, compression="zstd", compression_level=1)
-        os.replace(unfinished, path)
+        write_parquet(self._folder / f"{self._next:06d}.parquet", frame(rows))
         self._next += 1
 
     def read(self) -> pl.DataFrame:

@@ -123,7 +123,7 @@ def test_a_full_disk_is_an_error_with_a_remedy_and_leaves_nothing_half_written(
     def no_space(*_: object, **__: object) -> None:
         raise OSError(28, os.strerror(28))
 
-    monkeypatch.setattr(pl.DataFrame, "write_parquet", no_space)
+    monkeypatch.setattr(Path, "write_bytes", no_space)
     with pytest.raises(RunDirectoryError, match="No space left"):
         writer.table("requests", pl.DataFrame(schema=REQUESTS))
     assert not list((tmp_path / "run").glob("tmp*"))

@@ -74,6 +74,14 @@ def test_all_problems_are_reported_at_once_with_file_line_and_field() -> None:
         ("    size: 20\n", "", "timeline[5]", "changes nothing"),
         ("success: 0.99", "success: 99", "slo.success", "less than or equal to 1"),
         ("success: 0.99", "success: .nan", "slo.success", "finite"),
+        ("size: 5,", "size: 5, min_size: 2,", "service.pool", "min_size is known to psycopg-pool"),
+        ("timeout: 3s}", "timeout: 0s}", "service.pool.timeout", "greater than 0"),
+        (
+            "memory_kib: 1024, parallelism: 1",
+            "memory_kib: 64, parallelism: 9",
+            "service.hash",
+            "72",
+        ),
         ("schema: 1", "schema: 2", "schema", "Input should be 1"),
     ],
 )

@@ -211,3 +211,12 @@ def test_its_texts_do_not_overlap(chromium: Any, passed: Run, tmp_path: Path) ->
     finally:
         page.close()
     assert overlaps == []
+
+
+def test_the_pools_limit_is_drawn_before_during_and_after_a_replacement(passed: Run) -> None:
+    """A retiring process is there for seconds only; it must not hide the limit of all others."""
+    traces = figure_of(render_html(*passed))["data"]
+    limit = next(trace for trace in traces if trace.get("name") == "limit")
+    seen = [value for value in limit["y"] if value is not None]
+    assert len(seen) > 0.9 * len(limit["y"])
+    assert (seen[0], seen[-1]) == (10, 40)

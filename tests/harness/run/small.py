@@ -86,12 +86,13 @@ class Command:
 
 
 @contextmanager
-def running(out: Path, *arguments: str, yaml: str = SMALL_YAML) -> Iterator[Command]:
-    """``pooldrill run`` of the small incident into ``out``; ended for certain."""
-    definition = out.parent / "small-outage.yaml"
-    definition.write_text(yaml, "utf-8")
+def running(out: Path, *arguments: str, incident: str | None = None) -> Iterator[Command]:
+    """``pooldrill run`` of ``incident``, else of the small one, into ``out``; ended for certain."""
+    if incident is None:
+        incident = str(out.parent / "small-outage.yaml")
+        Path(incident).write_text(SMALL_YAML, "utf-8")
     process = subprocess.Popen(
-        [sys.executable, "-m", "harness", "run", str(definition), "--out", str(out), *arguments],
+        [sys.executable, "-m", "harness", "run", incident, "--out", str(out), *arguments],
         cwd=ROOT,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,

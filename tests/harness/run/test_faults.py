@@ -6,6 +6,7 @@ import json
 import os
 import signal
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -27,6 +28,17 @@ STAGES: dict[str, Callable[[Command], bool]] = {
         command.directory and (command.directory / "requests.parquet").exists()
     ),
 }
+
+
+def words_of(command: Command, program: str) -> list[list[str]]:
+    """The command lines of the family's processes that run ``program``; some may be ending."""
+    found = []
+    for process in command.family():
+        with suppress(psutil.NoSuchProcess):
+            words = process.cmdline()
+            if words and words[0].endswith(program):
+                found.append(words)
+    return found
 
 
 def named(command: Command, part: str) -> psutil.Process:

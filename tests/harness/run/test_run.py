@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,18 @@ def test_a_small_outage_from_nothing_to_its_report(tmp_path: Path) -> None:
     before = (directory / "verdict.json").read_bytes()
     judge_directory(directory)
     assert (directory / "verdict.json").read_bytes() == before
+
+
+@pytest.mark.timeout(300)
+def test_the_outage_of_the_readme_reproduces(tmp_path: Path) -> None:
+    """What `make drill` runs, judged as users see it."""
+    with running(tmp_path / "runs", "--json", incident="undersized-pool") as command:
+        code, stdout, stderr = command.end(timeout_s=280)
+    verdict = json.loads(stdout)
+    bad = [check for check in verdict["checks"] if check["outcome"] != "pass"]
+    assert (code, bad) == (0, []), stderr
+    if os.environ.get("CI") == "true":
+        assert "recording.prometheus_agrees" in outcomes(verdict)
 
 
 def test_without_the_defect_the_run_says_that_it_did_not_reproduce(tmp_path: Path) -> None:

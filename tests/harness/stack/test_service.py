@@ -13,6 +13,9 @@ from harness.incident import HashConfig, PoolConfig, ServiceConfig
 from harness.stack.announced import clean_environment
 from harness.stack.service import Replica, seed_accounts, service_environment
 
+BAD_SERVICE = ServiceConfig().model_copy(update={"session_ttl_s": 0.0})
+"""What an incident refuses and the service refuses too: copying does not validate."""
+
 NOWHERE = "postgresql://auth:secret@127.0.0.1:1/auth"
 
 
@@ -32,7 +35,7 @@ def test_every_setting_has_its_variable_and_its_unit() -> None:
         connect_timeout_s=2,
         statement_timeout_s=1.5,
         retry_after_s=3,
-        defects=("leak", "nested"),
+        defects=("leak-on-failed-login", "nested-checkout"),
     )
     assert environment(config) == {
         "AUTH_DATABASE_URL": NOWHERE,
@@ -55,7 +58,7 @@ def test_every_setting_has_its_variable_and_its_unit() -> None:
         "AUTH_CONNECT_TIMEOUT_S": "2",
         "AUTH_STATEMENT_TIMEOUT_MS": "1500",
         "AUTH_RETRY_AFTER_S": "3",
-        "AUTH_DEFECTS": "leak,nested",
+        "AUTH_DEFECTS": "leak-on-failed-login,nested-checkout",
     }
 
 
@@ -80,12 +83,12 @@ def test_the_users_shell_does_not_reach_the_parts(monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_replica_with_bad_settings_shows_its_log(tmp_path: Path) -> None:
-    config = ServiceConfig(defects=("no-such-defect",))
+    config = BAD_SERVICE
     replica = Replica.launch("replica-1", config, dsn=NOWHERE, logs=tmp_path, folder=tmp_path)
     with (
         httpx.Client(trust_env=False) as client,
         pytest.raises(
-            PartStartError, match=r"(?s)replica-1 ended with exit code 2.*no-such-defect"
+            PartStartError, match=r"(?s)replica-1 ended with exit code 2.*AUTH_SESSION_TTL_S"
         ),
     ):
         replica.await_ready(client)
