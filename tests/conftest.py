@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +11,20 @@ import pytest
 
 from harness.incident import DatabaseConfig
 from harness.stack.postgres import EmbeddedPostgres
+
+NEEDED_PROGRAMS = {"prometheus": "prometheus", "browser": "chromium"}
+"""Markers of tests that need a program of the system's."""
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what lacks its program, with the reason; in CI a missing program is a failure."""
+    for marker, program in NEEDED_PROGRAMS.items():
+        if item.get_closest_marker(marker) is None or shutil.which(program) is not None:
+            continue
+        reason = f"{program} is not on PATH"
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
 
 
 @pytest.fixture(scope="session")

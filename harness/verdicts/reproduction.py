@@ -94,7 +94,8 @@ def recovered(evidence: Evidence) -> Check:
             passed=None,
             expected=f">= {least:g} of logins succeed",
             measured=None,
-            why="no fix was completed on the timeline",
+            why="",
+            unmeasured="no fix was completed on the timeline",
         )
     # The users who were waiting when the fix came are served first: half of what is left of the
     # run is theirs, the other half must be well.
@@ -107,6 +108,7 @@ def recovered(evidence: Evidence) -> Check:
         expected=f">= {least:g} of logins succeed",
         measured=success,
         why="the fix did not bring the service back",
+        unmeasured="the fix was complete too late for its effect to be seen",
     )
 
 
@@ -114,11 +116,9 @@ def capacity(evidence: Evidence) -> Check:
     """What the full pools let through, against pool limit / hold time."""
     tolerance = evidence.recording.incident.expect.capacity_tolerance
     predicted, measured = evidence.capacity.predicted_per_s, evidence.capacity.measured_per_s
-    if predicted is None or measured is None:
-        passed, why = None, "the pools were never full, so their capacity was not seen"
-    else:
+    passed = None
+    if predicted is not None and measured is not None:
         passed = abs(measured / predicted - 1) <= tolerance
-        why = "the pools let through something else than pool limit / hold time"
     expected = "pool limit / hold time" if predicted is None else f"{predicted:.1f}/s"
     return _check(
         evidence,
@@ -126,7 +126,8 @@ def capacity(evidence: Evidence) -> Check:
         passed=passed,
         expected=f"{expected} ± {tolerance:.0%}",
         measured=measured,
-        why=why,
+        why="the pools let through something else than pool limit / hold time",
+        unmeasured="the pools were never full, so their capacity was not seen",
     )
 
 
@@ -176,12 +177,12 @@ def _check(
     expected: str,
     measured: float | None,
     why: str,
+    unmeasured: str = "nothing was measured",
 ) -> Check:
-    """A pass, a fail with its ``why``, or invalid where nothing could be measured (None)."""
+    """A pass, a fail with its ``why``, or invalid and ``unmeasured`` where a value is missing."""
     outcome: Outcome = "pass" if passed else "fail"
     if measured is None or passed is None:
-        outcome = "invalid"
-        why = why if passed is None else "nothing was measured"
+        outcome, why = "invalid", unmeasured
     if not evidence.complete:
         outcome, why = "invalid", "the run is partial: what it did not reach was not measured"
     return Check(

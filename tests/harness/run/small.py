@@ -1,4 +1,4 @@
-"""An incident of twelve seconds, for tests that need a whole run and not a long one."""
+"""An incident of twenty seconds, for tests that need a whole run and not a long one."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ schema: 1
 name: small-outage
 title: One connection, many logins
 summary: A pool of one meets a surge and is raised six seconds later.
-clock: {starts_at: 2024-05-07T08:50:00Z, duration: 16s}
+clock: {starts_at: 2024-05-07T08:50:00Z, duration: 21s}
 outage: {begin: 3s, end: 11s}
 service:
   replicas: 2
