@@ -138,7 +138,8 @@ def capacity(
     Predicted: *Σ pool limit / hold time* (Little's law, L = λ W, with L at the limit), the hold
     time taken from the healthy stretch ``calm``. Measured: logins that succeeded per second of
     the stretch ``busy`` (replay seconds), over those seconds in which every pool was full and
-    somebody waited; None when that was never so for five seconds.
+    somebody waited; None when that was never so for five seconds. A pool without a limit (+Inf)
+    is never full and predicts nothing.
     """
     samples = recording.samples
     totals = pool_totals(samples)
@@ -148,7 +149,8 @@ def capacity(
     )
     hold_s = hold_time_s(samples, *calm)
     limit = full["limit"].median() if full.height else totals["limit"].max()
-    predicted = float(limit) / hold_s if hold_s and isinstance(limit, int | float) else None
+    finite = isinstance(limit, int | float) and math.isfinite(limit)
+    predicted = float(limit) / hold_s if hold_s and finite else None  # type: ignore[arg-type]
     measured = None
     if full.height >= 5:
         seconds = full["second"].to_list()

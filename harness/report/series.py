@@ -142,7 +142,9 @@ def pools(recording: Recording, bins: Bins) -> dict[str, PoolSeries]:
 
 def _pool(samples: pl.DataFrame, bins: Bins) -> PoolSeries:
     grown = increase(series(samples, TIMEOUTS)).with_columns(bins.index("time_s"))
-    per_s = grown.group_by("bin").agg(per_s=pl.col("growth").sum() / bins.width_s)
+    per_s = grown.group_by("bin", maintain_order=True).agg(
+        per_s=pl.col("growth").sum() / bins.width_s
+    )
     return PoolSeries(
         used=_gauge(series(samples, COUNT, 'state="used"'), bins),
         limit=_gauge(series(samples, LIMIT), bins),
@@ -197,12 +199,13 @@ def _stretches(numbers: list[int], width_s: float) -> list[tuple[float, float]]:
 
 
 def _gauge(samples: pl.DataFrame, bins: Bins) -> list[float | None]:
-    """Sum over label sets of each one's mean in the bin."""
+    """Sum over label sets of each one's mean in the bin; +Inf (no limit) has no place in it."""
     summed = (
-        samples.with_columns(bins.index("time_s"))
-        .group_by("bin", "target", "labels")
+        samples.filter(pl.col("value").is_finite())
+        .with_columns(bins.index("time_s"))
+        .group_by("bin", "target", "labels", maintain_order=True)
         .agg(pl.col("value").mean())
-        .group_by("bin")
+        .group_by("bin", maintain_order=True)
         .agg(pl.col("value").sum())
     )
     return bins.spread(summed, "value", None)

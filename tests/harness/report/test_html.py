@@ -10,12 +10,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 
 from harness.recording import Recording, TimelineEvent
 from harness.report import figure, render_html
 from harness.report.story import tell
-from harness.verdicts import Check, Verdict
+from harness.verdicts import Check, Verdict, judge
 
 Run = tuple[Recording, Verdict]
 
@@ -220,3 +221,15 @@ def test_the_pools_limit_is_drawn_before_during_and_after_a_replacement(passed: 
     seen = [value for value in limit["y"] if value is not None]
     assert len(seen) > 0.9 * len(limit["y"])
     assert (seen[0], seen[-1]) == (10, 40)
+
+
+def test_a_pool_without_a_limit_is_drawn_without_one(passed: Run) -> None:
+    recording, _ = passed
+    limit = pl.col("metric") == "db_client_connection_max"
+    unlimited = recording.samples.with_columns(
+        value=pl.when(limit).then(float("inf")).otherwise(pl.col("value"))
+    )
+    run = replace(recording, samples=unlimited)
+    drawn = figure_of(render_html(run, judge(run)))["data"]
+    seen = [trace["y"] for trace in drawn if trace.get("name") == "limit"]
+    assert all(value is None for values in seen for value in values)

@@ -78,6 +78,17 @@ def test_missing_pool_metrics_are_invalid_never_pass(outage: Recording) -> None:
     assert judge(blind).outcome == "invalid"
 
 
+def test_a_pool_without_a_limit_has_no_capacity_to_speak_of(outage: Recording) -> None:
+    limit = pl.col("metric") == "db_client_connection_max"
+    unlimited = outage.samples.with_columns(
+        value=pl.when(limit).then(float("inf")).otherwise(pl.col("value"))
+    )
+    verdict = judge(replace(outage, samples=unlimited))
+    assert verdict.capacity.predicted_per_s is None
+    assert checks(verdict)["reproduction.capacity"].outcome == "invalid"
+    assert "Infinity" not in verdict.to_json()
+
+
 def test_nothing_recorded_at_all_is_invalid_or_fail_everywhere(outage: Recording) -> None:
     empty = replace(
         outage,
