@@ -9,6 +9,8 @@ from auth_service.defects import DEFECTS
 from auth_service.settings import DEFECT_NAMES, PoolSettings
 from harness.incident import PoolConfig
 from harness.incident.models import Defect, Implementation
+from harness.measurements import pools
+from harness.stack import stack
 from scenarios import login_client
 
 
@@ -19,6 +21,11 @@ def test_defects_have_the_same_names_everywhere() -> None:
 def test_pool_implementations_have_the_same_names_everywhere() -> None:
     known = typing.get_args(PoolSettings.model_fields["implementation"].annotation)
     assert set(known) == set(typing.get_args(Implementation))
+
+
+def test_a_retiring_replica_has_the_same_suffix_where_it_is_sampled_and_where_it_is_read() -> None:
+    """Measurements may not depend on the stack, so the suffix is spelled twice."""
+    assert pools.RETIRING == stack.RETIRING
 
 
 def test_a_pool_has_the_same_settings_in_an_incident_and_in_the_service() -> None:
