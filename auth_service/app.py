@@ -29,6 +29,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from auth_service import accounts
+from auth_service.database_errors import reason_of
 from auth_service.defects import units_of_work
 from auth_service.login import (
     Credentials,
@@ -80,6 +81,7 @@ def create_app(settings: Settings, *, pool_factory: PoolFactory = pool_from_sett
         unit_of_work=units_of_work(settings.defects, teardown_s=settings.teardown_ms / 1000),
         metrics=ServiceMetrics(
             registry,
+            release=settings.release,
             pool_timeout_s=settings.pool.timeout_s,
             hashes_pending=lambda: passwords.pending,
         ),
@@ -263,6 +265,7 @@ class Edge:
 
     def _learn_from(self, error: Exception) -> None:
         if isinstance(error, DatabaseUnavailable):
+            self._service.metrics.database_failed(reason_of(error))
             self._service.readiness.fails(error)
             self._failures.warning("database_unavailable", str(error))
         elif isinstance(error, PoolExhausted):

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
+from auth_service.database_errors import REASONS, Reason
 from auth_service.pool_metrics import bucket_bounds
 
 FAILURES = (
@@ -28,11 +29,18 @@ class ServiceMetrics:
         self,
         registry: CollectorRegistry,
         *,
+        release: int,
         pool_timeout_s: float,
         hashes_pending: Callable[[], float],
     ) -> None:
         self.registry = registry
         ProcessCollector(registry=registry)
+        Gauge(
+            "auth_build_info",
+            "Always 1; the label says which release runs.",
+            ["release"],
+            registry=registry,
+        ).labels(str(release)).set(1)
         self._logins = Counter(
             "auth_logins",
             "Logins by how they ended.",
@@ -59,6 +67,14 @@ class ServiceMetrics:
             "Connections that requests took and had not given back when they were over.",
             registry=registry,
         )
+        self._database_errors = Counter(
+            "auth_database_errors",
+            "Requests that ended because the database could not be used, by reason.",
+            ["reason"],
+            registry=registry,
+        )
+        for why in REASONS:
+            self._database_errors.labels(why)
         Gauge(
             "auth_hashes_pending",
             "Passwords that wait for a hashing thread or are being hashed.",
@@ -69,3 +85,7 @@ class ServiceMetrics:
         """Count a login: ``ok`` or one of ``FAILURES``."""
         self._logins.labels("success" if reason == "ok" else "failure", reason).inc()
         self.login_duration.observe(duration_s)
+
+    def database_failed(self, reason: Reason) -> None:
+        """Count a request that could not use the database."""
+        self._database_errors.labels(reason).inc()

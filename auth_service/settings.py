@@ -155,6 +155,9 @@ class HashSettings(BaseModel):
 
     The defaults are the smallest that OWASP's Password Storage Cheat Sheet accepts for argon2id
     with one lane: 19 MiB, two passes.
+
+    ``latency_ms`` is what verifying takes at least, its thread held meanwhile. It stands for what
+    a small machine cannot pay: production's costs on many cores, or a remote password server.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
@@ -163,6 +166,7 @@ class HashSettings(BaseModel):
     parallelism: int = Field(1, ge=1, le=64)
     memory_kib: int = Field(19456, ge=8, le=4 * 1024 * 1024)
     workers: int = Field(2, ge=1, le=256)
+    latency_ms: Seconds = Field(0.0, ge=0)
 
     @field_validator("memory_kib")
     @classmethod
@@ -212,6 +216,7 @@ class Settings(ListenSettings):
 
     database_url: SecretStr
     replica: str = Field("replica-1", pattern=r"^[A-Za-z0-9_.-]{1,64}$")
+    release: int = Field(1, ge=1)
     pool: PoolSettings = PoolSettings()
     hash: HashSettings = HashSettings()
     work_ms: Seconds = Field(0.0, ge=0)

@@ -138,8 +138,9 @@ class Gateway:
         try:
             peer = scope["client"][0] if scope.get("client") else "unknown"
             head = read_request(scope["headers"])
-            path = _target(scope)
             client = client_address(head.forwarded_for, peer)
+            self._metrics.came(client)
+            path = _target(scope)
             if is_blocked(self._state.blocked, client, peer):
                 raise Refusal("blocked", f"{client} is blocked")
             _refuse_oversize(head.content_length or 0)

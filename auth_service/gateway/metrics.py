@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from time import monotonic
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from auth_service.gateway.clients import DistinctClients
 from auth_service.gateway.state import State
 
 NO_REPLICA = "-"
@@ -25,10 +29,13 @@ class GatewayMetrics:
     ``gateway_in_flight`` is labelled by replica, because whether one replica piles up is what an
     operator asks it; ``sum(gateway_in_flight)`` is the whole. Durations are kept for requests that
     reached a replica, those whose client left included: a user who gave up is harm, not absence.
+    ``clock`` is monotonic seconds.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
         self.registry = CollectorRegistry()
+        self._clock = clock
+        self._clients = DistinctClients(clock())
         self._requests = Counter(
             "gateway_requests",
             "Requests by status sent (499: the client left) and replica (-: none chosen).",
@@ -54,6 +61,11 @@ class GatewayMetrics:
             ["replica", "backup"],
             registry=self.registry,
         )
+        Gauge(
+            "gateway_distinct_clients",
+            "Different client addresses that sent requests in the last full window of 5 s.",
+            registry=self.registry,
+        ).set_function(lambda: self._clients.last(self._clock()))
 
     def show(self, state: State) -> None:
         """Bring the gauges that mirror the configuration up to ``state``."""
@@ -62,6 +74,10 @@ class GatewayMetrics:
             backup = str(upstream.backup).lower()
             self._weight.labels(upstream.name, backup).set(upstream.weight)
             self._in_flight.labels(upstream.name)  # a replica shows 0 before its first request
+
+    def came(self, client: str) -> None:
+        """A request of ``client`` has come, whatever becomes of it."""
+        self._clients.came(client, self._clock())
 
     def forwarding(self, replica: str) -> None:
         """A request goes to ``replica``."""

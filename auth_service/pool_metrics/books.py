@@ -16,11 +16,15 @@ BOOKS = "__pool_metrics__"  # the attribute by which a measured pool leads to it
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a pool is configured to hold, in connections; ``inf`` where there is no limit."""
+    """What a pool is configured to hold, in connections, and how long it lets a request wait.
+
+    ``inf`` where there is no limit; a pool without a queue lets nobody wait (``wait_max_s`` 0).
+    """
 
     open_max: float
     idle_max: float
     idle_min: float
+    wait_max_s: float
 
 
 @dataclass(frozen=True, slots=True)

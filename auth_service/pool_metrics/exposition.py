@@ -34,6 +34,11 @@ _GAUGES: tuple[tuple[str, str, Callable[[PoolState], float]], ...] = (
         lambda state: state.limits.idle_min,
     ),
     (
+        "auth_connection_wait_max_seconds",
+        "How long a request waits for a connection at most: the pool's timeout.",
+        lambda state: state.limits.wait_max_s,
+    ),
+    (
         "db_client_connection_pending_requests",
         "Requests for a connection that have no open connection yet.",
         lambda state: state.pending,

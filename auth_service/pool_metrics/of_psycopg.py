@@ -77,7 +77,12 @@ class _PsycopgPool:
         pool = self._pool()
         if pool is None:
             return None
-        return Limits(open_max=pool.max_size, idle_max=pool.max_size, idle_min=pool.min_size)
+        return Limits(
+            open_max=pool.max_size,
+            idle_max=pool.max_size,
+            idle_min=pool.min_size,
+            wait_max_s=pool.timeout,
+        )
 
     def idle(self) -> int:
         pool = self._pool()

@@ -171,10 +171,12 @@ class _Generations:
         if pool is None:
             return None
         if not isinstance(pool, QueuePool):
-            return Limits(open_max=math.inf, idle_max=0, idle_min=0)
+            return Limits(open_max=math.inf, idle_max=0, idle_min=0, wait_max_s=0)
         size: float = pool.size() or math.inf  # SQLAlchemy: 0 means no limit
         open_max = math.inf if pool._max_overflow < 0 else size + pool._max_overflow
-        return Limits(open_max=open_max, idle_max=size, idle_min=0)
+        return Limits(
+            open_max=open_max, idle_max=size, idle_min=0, wait_max_s=float(pool.timeout())
+        )
 
     def idle(self) -> int:
         return sum(

@@ -85,7 +85,7 @@ class PsycopgPool(Lending):
         await asyncio.shield(self._put(connection))
 
     async def _put(self, connection: _Connection) -> None:
-        with _database_errors(self.metrics.name):
+        with _database_errors(self.metrics.name, connection.driver):
             await self._pool.putconn(connection.driver)
 
 
@@ -99,12 +99,12 @@ class _Connection(Statements):
     async def fetch_one(
         self, sql: str, params: Mapping[str, object] = NO_PARAMS
     ) -> tuple[Any, ...] | None:
-        with _database_errors(self._pool_name):
+        with _database_errors(self._pool_name, self.driver):
             cursor = await self.driver.execute(_in_psycopgs_style(sql), params)
             return await cursor.fetchone()
 
     async def execute(self, sql: str, params: Mapping[str, object] = NO_PARAMS) -> int:
-        with _database_errors(self._pool_name):
+        with _database_errors(self._pool_name, self.driver):
             return (await self.driver.execute(_in_psycopgs_style(sql), params)).rowcount
 
     async def _abandon(self) -> None:
@@ -118,8 +118,16 @@ def _in_psycopgs_style(sql: str) -> bytes:
 
 
 @contextmanager
-def _database_errors(name: str) -> Iterator[None]:
+def _database_errors(name: str, driver: psycopg.AsyncConnection[tuple[Any, ...]]) -> Iterator[None]:
+    """Turn what is the database's fault into DatabaseUnavailable; a wrong statement stays as is.
+
+    Whatever the class of its error, a statement that ended its connection was not at fault: the
+    timeouts for transactions are to psycopg what a misplaced COMMIT is, an InternalError.
+    """
     try:
         yield
-    except (psycopg.OperationalError, psycopg.InterfaceError) as error:
-        raise DatabaseUnavailable(f"pool {name!r}: {error}") from error
+    except psycopg.Error as error:
+        blames_it = isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
+        if blames_it or driver.closed:
+            raise DatabaseUnavailable(f"pool {name!r}: {error}") from error
+        raise

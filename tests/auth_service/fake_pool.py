@@ -106,7 +106,12 @@ class FakePool:
 
     def state(self) -> PoolState:
         return PoolState(
-            limits=Limits(open_max=self._limit, idle_max=self._limit, idle_min=0),
+            limits=Limits(
+                open_max=self._limit,
+                idle_max=self._limit,
+                idle_min=0,
+                wait_max_s=self._timeout_s,
+            ),
             used=len(self.out),
             idle=0,
             opening=0,

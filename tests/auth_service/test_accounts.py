@@ -88,6 +88,19 @@ def test_seeding_drops_what_was_there_and_nothing_else(
         connection.execute("DROP SCHEMA seeding CASCADE")
 
 
+def test_seeding_does_not_wait_for_the_latency(seeded_dsn: str) -> None:
+    """It stands for the cost of verifying; eight hours of it would end in the command's timeout."""
+    ended = command(
+        "--users",
+        str(SEEDED_USERS),
+        AUTH_DATABASE_URL=seeded_dsn,
+        AUTH_HASH__TIME_COST="1",
+        AUTH_HASH__MEMORY_KIB="8",
+        AUTH_HASH__LATENCY_MS="3600000",
+    )
+    assert ended.returncode == 0, ended.stderr
+
+
 def test_a_token_is_stored_as_its_hash() -> None:
     """Who reads the sessions table cannot use what is in it."""
     token = accounts.new_token()

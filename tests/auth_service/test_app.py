@@ -8,6 +8,7 @@ import logging
 import pytest
 
 from auth_service.app import MAX_BODY_BYTES, SeldomLog
+from auth_service.database_errors import REASONS
 from auth_service.login import Credentials, InvalidRequest
 from auth_service.passwords import Passwords
 from auth_service.problems import KINDS
@@ -234,6 +235,7 @@ async def test_a_database_that_breaks_and_comes_back(
 
         await eventually("the service is ready again", ready)
         assert await service.metric("auth_logins_total", reason="database_unavailable") == 1
+        assert await service.metric("auth_database_errors_total", reason="other") == 1
 
 
 async def test_a_service_starts_without_its_database(deploy_on_postgres: Deploy) -> None:
@@ -319,6 +321,8 @@ async def test_every_series_exists_before_its_first_event(deploy: Deploy) -> Non
         for reason in FAILURES:
             value = await service.metric("auth_logins_total", outcome="failure", reason=reason)
             assert value == 0
+        for reason in REASONS:
+            assert await service.metric("auth_database_errors_total", reason=reason) == 0
         assert await service.metric("auth_http_requests_in_flight") == 0
         assert await service.metric("auth_connections_not_returned_total") == 0
         assert await service.metric("auth_login_duration_seconds_count") == 0
@@ -338,6 +342,14 @@ async def test_the_duration_histogram_reaches_past_two_waits(
             if line.startswith("auth_login_duration_seconds_bucket")
         ]
         assert sorted(bounds)[-2] > 2 * timeout_s
+
+
+async def test_the_release_is_told(deploy: Deploy) -> None:
+    """A deploy shows where everything else is measured."""
+    async with deploy() as service:
+        assert await service.metric("auth_build_info", release="1") == 1
+    async with deploy(release=12) as service:
+        assert await service.metric("auth_build_info", release="12") == 1
 
 
 async def test_applications_share_nothing(deploy: Deploy, database: FakeDatabase) -> None:

@@ -35,6 +35,7 @@ def test_defaults_are_those_of_the_contract() -> None:
         "exit_with_stdin": False,
         "drain_s": 5.0,
         "replica": "replica-1",
+        "release": 1,
         "pool": {
             "implementation": "sqlalchemy-async",
             "name": "primary",
@@ -48,7 +49,13 @@ def test_defaults_are_those_of_the_contract() -> None:
             "max_waiting": 0,
             "threads": 40,
         },
-        "hash": {"time_cost": 2, "memory_kib": 19456, "parallelism": 1, "workers": 2},
+        "hash": {
+            "time_cost": 2,
+            "memory_kib": 19456,
+            "parallelism": 1,
+            "workers": 2,
+            "latency_ms": 0.0,
+        },
         "work_ms": 0.0,
         "session_ttl_s": 3600.0,
         "connect_timeout_s": 5.0,
@@ -70,6 +77,8 @@ def test_nested_settings_are_read() -> None:
             "AUTH_POOL__MIN_SIZE": "12",
             "AUTH_POOL__MAX_WAITING": "7",
             "AUTH_HASH__WORKERS": "3",
+            "AUTH_HASH__LATENCY_MS": "250.5",
+            "AUTH_RELEASE": "7",
             "AUTH_DEFECTS": "nested-checkout, hash-while-holding,",
             "AUTH_ANNOUNCE": "/tmp/announce.json",
             "AUTH_EXIT_WITH_STDIN": "1",
@@ -77,7 +86,8 @@ def test_nested_settings_are_read() -> None:
     )
     assert (settings.pool.size, settings.pool.min_size, settings.pool.max_waiting) == (2, 12, 7)
     assert settings.pool.max_connections == 12
-    assert settings.hash.workers == 3
+    assert (settings.hash.workers, settings.hash.latency_ms) == (3, 250.5)
+    assert settings.release == 7
     assert settings.defects == ("nested-checkout", "hash-while-holding")
     assert settings.announce is not None
     assert settings.exit_with_stdin
@@ -109,6 +119,8 @@ def test_all_problems_come_at_once_under_their_variables() -> None:
         AUTH_POOL__SIZ="3",
         AUTH_HASH__PARALLELISM="4",
         AUTH_HASH__MEMORY_KIB="16",
+        AUTH_HASH__LATENCY_MS="-1",
+        AUTH_RELEASE="0",
         AUTH_WORK_MS="nan",
         AUTH_DEFECTS="nested-checkouts",
         AUTH_REPLICA="replica 1",
@@ -120,6 +132,8 @@ def test_all_problems_come_at_once_under_their_variables() -> None:
         "AUTH_POOL__MIN_SIZE",
         "AUTH_POOL__SIZ",
         "AUTH_HASH__MEMORY_KIB",
+        "AUTH_HASH__LATENCY_MS",
+        "AUTH_RELEASE",
         "AUTH_WORK_MS",
         "AUTH_DEFECTS",
         "AUTH_REPLICA",
