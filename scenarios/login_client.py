@@ -34,6 +34,11 @@ def password(user: int) -> str:
     return f"correct horse {user % 8}"
 
 
+def mistyped_password(user: int) -> str:
+    """A password that cannot be the user's: longer than it, whatever it is."""
+    return f"mistyped {password(user)}"
+
+
 class LoginClient:
     """Logs users in at ``target``; it keeps nothing between two attempts.
 
@@ -59,8 +64,10 @@ class LoginClient:
             "Content-Type: application/json\r\nConnection: close\r\n"
         )
 
-    def log_in(self, user: int) -> Outcome:
+    def log_in(self, user: int, *, address: str, wrong_password: bool = False) -> Outcome:
         """One attempt, whatever becomes of it; takes ``timeout_s`` at most.
+
+        ``address`` is where it says that it comes from, as an edge proxy tells the gateway.
 
         The deadline covers connecting, sending and the whole response, so that a server that
         drips bytes cannot stretch it.
@@ -69,15 +76,17 @@ class LoginClient:
             # Bound to no name: an exception kept in the frame that it passed through is a cycle,
             # and thousands of those a second would need the garbage collector's pauses.
             with gevent.Timeout(self._timeout_s, False):
-                return self._exchange(self._request(user))
+                return self._exchange(self._request(user, address, wrong_password))
         except (OSError, HTTPException) as error:
             return of_error(error)
         return Outcome(CLIENT_TIMEOUT)
 
-    def _request(self, user: int) -> bytes:
-        body = json.dumps({"username": username(user), "password": password(user)})
+    def _request(self, user: int, address: str, wrong_password: bool) -> bytes:
+        typed = mistyped_password(user) if wrong_password else password(user)
+        body = json.dumps({"username": username(user), "password": typed})
         return (
-            f"{self._head}X-User: {username(user)}\r\nContent-Length: {len(body)}\r\n\r\n{body}"
+            f"{self._head}X-User: {username(user)}\r\nX-Forwarded-For: {address}\r\n"
+            f"Content-Length: {len(body)}\r\n\r\n{body}"
         ).encode("ascii")
 
     def _exchange(self, request: bytes) -> Outcome:

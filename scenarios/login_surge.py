@@ -5,8 +5,8 @@ answer, so a target that stalls meets the same arrivals as one that does not, an
 counts from the instant at which it was meant to begin (no coordinated omission).
 
 Each arrival ends in exactly one bucket: the outcome of its last attempt. An arrival that waits to
-try again when the load ends keeps the outcome of the attempt before; an arrival without any
-attempt was ``shed_by_generator``.
+try again when the load ends, or when retries are paused, keeps the outcome of the attempt before;
+an arrival without any attempt was ``shed_by_generator``.
 """
 
 from __future__ import annotations
@@ -33,14 +33,19 @@ from scenarios.client_policy import RetryBudget, retry_after_s
 from scenarios.login_client import LOGIN_PATH, LoginClient
 from scenarios.outcome import OK, Outcome
 from scenarios.output import AttemptLog, StartLag, write_status
-from scenarios.schedule import ReplayClock, Schedule, read_schedule
-from scenarios.settings import EXIT_BAD_SETTINGS, LoadSettings, settings_or_exit
+from scenarios.schedule import Arrival, ReplayClock, Schedule, read_schedule
+from scenarios.settings import (
+    EXIT_BAD_SETTINGS,
+    LoadSettings,
+    read_retries_allowed,
+    settings_or_exit,
+)
 
 MAX_IN_PROGRESS = 20_000
 """Arrivals that one process keeps going; further ones are shed, and counted as such."""
 
 FILES_KEPT_FREE = 128
-FLUSH_EVERY_S = 0.25
+REPORT_EVERY_S = 0.25
 STATUS_EVERY_S = 1.0
 LOOK_FOR_T0_EVERY_S = 0.01
 COLLECT_EVERY_OBJECTS = 1_000_000
@@ -60,6 +65,7 @@ class LoginSurge:
         self.log = AttemptLog(settings.output)
         self.start_lag = StartLag()
         self.clock: ReplayClock | None = None
+        self.retries_allowed = True
         self.offered = self.sent = self.ok = self.in_progress = 0
 
     def play(self, environment: Environment) -> None:
@@ -67,14 +73,14 @@ class LoginSurge:
         self.write_status("ready")
         self.clock = clock = ReplayClock(self._wait_for_t0())
         gevent.spawn_later(self.settings.end_s - clock.now_s(), self.finished.set)
-        for arrival, user, intended_s in self.schedule:
+        for arrival in self.schedule:
             # Again after waking: a timer may fire a moment early.
-            while (early_s := intended_s - clock.now_s()) > 0:
+            while (early_s := arrival.intended_s - clock.now_s()) > 0:
                 gevent.sleep(early_s)
             self.offered += 1
             if self.in_progress < self.max_in_progress:
                 self.in_progress += 1
-                gevent.spawn(self._log_in, environment, clock, arrival, user, intended_s)
+                gevent.spawn(self._log_in, environment, clock, arrival)
 
     def write_status(self, state: str) -> None:
         """Replace the status file."""
@@ -92,10 +98,14 @@ class LoginSurge:
         )
 
     def report(self) -> NoReturn:
-        """Write the gathered lines four times a second, and the status each second."""
+        """Write the gathered lines and read the flags four times a second, the status each second.
+
+        The flags are read first: what was said before t0 holds from the first attempt on.
+        """
         next_status = time.monotonic()
         while True:
-            gevent.sleep(FLUSH_EVERY_S)
+            self.retries_allowed = read_retries_allowed(self.settings.flags)
+            gevent.sleep(REPORT_EVERY_S)
             self.log.flush()
             if self.clock is not None and time.monotonic() >= next_status:
                 self.write_status("running")
@@ -113,15 +123,9 @@ class LoginSurge:
             except FileNotFoundError:
                 gevent.sleep(LOOK_FOR_T0_EVERY_S)
 
-    def _log_in(
-        self,
-        environment: Environment,
-        clock: ReplayClock,
-        arrival: int,
-        user: int,
-        intended_s: float,
-    ) -> None:
+    def _log_in(self, environment: Environment, clock: ReplayClock, arrival: Arrival) -> None:
         """One arrival, with all its attempts."""
+        number, user, intended_s, address, wrong_password = arrival
         attempt = 1
         while True:
             sent_s = clock.now_s()
@@ -129,26 +133,35 @@ class LoginSurge:
                 self.sent += 1
                 self.start_lag.add(sent_s - intended_s)
                 self.budget.first_attempt()
-            self.log.sent(arrival, user, attempt, sent_s)
-            outcome = self.client.log_in(user)
+            self.log.sent(number, user, attempt, sent_s)
+            outcome = self.client.log_in(user, address=address, wrong_password=wrong_password)
             done_s = clock.now_s()
-            self.log.ended(arrival, done_s, outcome)
+            self.log.ended(number, done_s, outcome)
             _fire_request(environment, outcome, latency_s=done_s - intended_s)
             self.ok += outcome.bucket == OK
-            pause_s = retry_after_s(
-                self.policy,
-                seed=self.settings.seed,
-                arrival=arrival,
-                attempt=attempt,
-                outcome=outcome.bucket,
-                status=outcome.status,
-                waited_s=done_s - intended_s,
-            )
-            if pause_s is None or not self.budget.take():
+            if not self._pause_before_retry(arrival, attempt, outcome, done_s - intended_s):
                 break
-            gevent.sleep(pause_s)
             attempt += 1
         self.in_progress -= 1
+
+    def _pause_before_retry(
+        self, arrival: Arrival, attempt: int, outcome: Outcome, waited_s: float
+    ) -> bool:
+        """Wait for the backoff; whether there is another attempt after it."""
+        pause_s = retry_after_s(
+            self.policy,
+            seed=self.settings.seed,
+            arrival=arrival.number,
+            attempt=attempt,
+            outcome=outcome.bucket,
+            status=outcome.status,
+            waited_s=waited_s,
+        )
+        if pause_s is None or not self.retries_allowed or not self.budget.take():
+            return False
+        gevent.sleep(pause_s)
+        # Again: retries may have been paused during the backoff.
+        return self.retries_allowed
 
 
 class LoginSurgeUser(User):

@@ -6,48 +6,100 @@ import csv
 import time
 from array import array
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
+from typing import NamedTuple
 
-COLUMNS = ["arrival", "user", "intended_s"]
+COLUMNS = ["arrival", "user", "intended_s", "address", "wrong_password"]
+
+
+class Arrival(NamedTuple):
+    """One login that is meant to begin at ``intended_s``, however often it is tried."""
+
+    number: int
+    user: int
+    intended_s: float
+    address: str
+    wrong_password: bool
+
+
+class Addresses:
+    """IP addresses one after the other, 4 or 16 bytes each; a string each would take 60."""
+
+    def __init__(self) -> None:
+        self._bytes = bytearray()
+        self._ends = array("q")
+
+    def append(self, text: str) -> None:
+        """Raises ValueError for what is no address: it will stand in a request's head."""
+        try:
+            self._bytes += inet_pton(AF_INET6 if ":" in text else AF_INET, text)
+        except OSError as error:
+            raise ValueError(f"{text!r} is not an IP address") from error
+        self._ends.append(len(self._bytes))
+
+    def __iter__(self) -> Iterator[str]:
+        begin = 0
+        for end in self._ends:
+            yield inet_ntop(AF_INET if end - begin == 4 else AF_INET6, self._bytes[begin:end])
+            begin = end
 
 
 @dataclass(frozen=True)
 class Schedule:
     """Arrivals in the order of their intended instants, as compact as they come."""
 
-    arrivals: array[int]
-    users: array[int]
-    intended_s: array[float]
+    numbers: array[int] = field(default_factory=lambda: array("q"))
+    users: array[int] = field(default_factory=lambda: array("q"))
+    intended_s: array[float] = field(default_factory=lambda: array("d"))
+    addresses: Addresses = field(default_factory=Addresses)
+    wrong_passwords: bytearray = field(default_factory=bytearray)
 
     def __len__(self) -> int:
-        return len(self.arrivals)
+        return len(self.numbers)
 
-    def __iter__(self) -> Iterator[tuple[int, int, float]]:
-        return zip(self.arrivals, self.users, self.intended_s, strict=True)
+    def __iter__(self) -> Iterator[Arrival]:
+        return map(
+            Arrival,
+            self.numbers,
+            self.users,
+            self.intended_s,
+            self.addresses,
+            map(bool, self.wrong_passwords),
+        )
 
 
 def read_schedule(path: Path, *, shard: int, shards: int) -> Schedule:
     """The arrivals of the CSV with ``arrival % shards == shard``.
 
-    Raises ValueError for other columns and for arrivals that are not sorted by intended instant.
+    Raises ValueError for other columns, for what is no number, no address or neither 0 nor 1, and
+    for arrivals that are not sorted by intended instant.
     """
-    schedule = Schedule(array("q"), array("q"), array("d"))
+    schedule = Schedule()
     with path.open(encoding="ascii", newline="") as file:
         rows = csv.reader(file)
         if next(rows, None) != COLUMNS:
             raise ValueError(f"{path.name}: the columns must be {','.join(COLUMNS)}")
         before_s = 0.0
-        for arrival_text, user_text, intended_text in rows:
-            arrival, intended_s = int(arrival_text), float(intended_text)
+        for number_text, user_text, intended_text, address, wrong_password in rows:
+            number, intended_s = int(number_text), float(intended_text)
             if intended_s < before_s:
-                raise ValueError(f"{path.name}: arrival {arrival} comes before the one above it")
+                raise ValueError(f"{path.name}: arrival {number} comes before the one above it")
             before_s = intended_s
-            if arrival % shards == shard:
-                schedule.arrivals.append(arrival)
+            if number % shards == shard:
+                schedule.numbers.append(number)
                 schedule.users.append(int(user_text))
                 schedule.intended_s.append(intended_s)
+                schedule.addresses.append(address)
+                schedule.wrong_passwords.append(_flag(wrong_password))
     return schedule
+
+
+def _flag(text: str) -> int:
+    if text not in ("0", "1"):
+        raise ValueError(f"wrong_password is {text!r}: 0 or 1 is expected")
+    return int(text)
 
 
 class ReplayClock:

@@ -1,7 +1,8 @@
-"""The load process's settings, from its environment."""
+"""The load process's settings: from its environment, and the flags that change while it runs."""
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Mapping
@@ -29,6 +30,7 @@ class LoadSettings(BaseModel):
     client: Json[ClientPolicy]
     output: Path
     status: Path
+    flags: Path | None = None
     seed: int = 0
     # Before `shard`, whose check looks at it.
     shards: Annotated[int, Field(ge=1)] = 1
@@ -66,3 +68,18 @@ def settings_or_exit() -> LoadSettings:
             place = ": ".join([PREFIX + first.upper(), *rest])
             sys.stderr.write(f"{place}: {problem['msg']}\n")
         raise SystemExit(EXIT_BAD_SETTINGS) from None
+
+
+def read_retries_allowed(flags: Path | None) -> bool:
+    """Whether clients may try again: always, unless the flags say ``{"retries": false}``.
+
+    An app whose remote configuration cannot be had keeps to what it was built with. So a file
+    that is absent, unreadable or says something else forbids nothing.
+    """
+    if flags is None:
+        return True
+    try:
+        found = json.loads(flags.read_text("utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return True
+    return not (isinstance(found, dict) and found.get("retries") is False)

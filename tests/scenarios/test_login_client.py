@@ -12,16 +12,17 @@ import gevent.socket
 import pytest
 from geventhttpclient.response import HTTPSocketResponse
 
-from scenarios.login_client import LoginClient
+from scenarios.login_client import LoginClient, password
 from scenarios.outcome import Outcome
 from tests import load_targets
 from tests.load_targets import Target
 
 CLIENT_OBJECTS = (gevent.Timeout, gevent.socket.socket, HTTPSocketResponse)
+ADDRESS = "10.16.3.4"
 
 
 def log_in(target: Target, *, user: int = 0, timeout_s: float = 5.0) -> Outcome:
-    return LoginClient(target.url, timeout_s=timeout_s).log_in(user)
+    return LoginClient(target.url, timeout_s=timeout_s).log_in(user, address=ADDRESS)
 
 
 def test_the_request_is_the_contracts() -> None:
@@ -29,13 +30,28 @@ def test_the_request_is_the_contracts() -> None:
     with load_targets.answering(headers="X-Extra: 1\r\n") as target:
         assert log_in(target, user=12) == Outcome("ok", 200, "", "replica-1", 2)
         prefixed = LoginClient(f"{target.url}/base/", timeout_s=5)
-        assert prefixed.log_in(13).bucket == "ok"
+        assert prefixed.log_in(13, address="2001:db8::1").bucket == "ok"
     head, _, body = target.requests[0].partition(b"\r\n\r\n")
     assert head.startswith(b"POST /login HTTP/1.1\r\n")
-    assert b"X-User: user000012\r\n" in head
+    assert b"\r\nX-User: user000012\r\n" in head
+    assert b"\r\nX-Forwarded-For: 10.16.3.4\r\n" in head
     assert f"Host: 127.0.0.1:{target.port}\r\n".encode() in head
     assert json.loads(body) == {"username": "user000012", "password": "correct horse 4"}
     assert target.requests[1].startswith(b"POST /base/login ")
+    assert b"\r\nX-Forwarded-For: 2001:db8::1\r\n" in target.requests[1]
+
+
+def test_a_wrong_password_is_nobodys() -> None:
+    """The right name with a password that no account was seeded with."""
+    problem = b'{"code": "invalid_credentials"}'
+    with load_targets.answering(401, problem) as target:
+        outcome = LoginClient(target.url, timeout_s=5).log_in(
+            12, address=ADDRESS, wrong_password=True
+        )
+    assert (outcome.bucket, outcome.code) == ("http_error", "invalid_credentials")
+    sent = json.loads(target.requests[0].partition(b"\r\n\r\n")[2])
+    assert sent["username"] == "user000012"
+    assert sent["password"] not in {password(user) for user in range(16)}
 
 
 @pytest.mark.parametrize(
@@ -84,7 +100,7 @@ def test_an_attempt_leaves_nothing_to_the_garbage_collector(kind: type) -> None:
         gc.set_debug(gc.DEBUG_SAVEALL)
         try:
             for user in range(5):
-                client.log_in(user)
+                client.log_in(user, address=ADDRESS)
             gc.collect()
             # The server's thread makes garbage too: only what the client works with counts.
             found = [item for item in gc.garbage if type(item) in CLIENT_OBJECTS]
@@ -98,5 +114,6 @@ def test_connections_are_not_shared() -> None:
     """Two logins at the same client are two connections, also where the server keeps alive."""
     with load_targets.answering() as target:
         client = LoginClient(target.url, timeout_s=5)
-        assert [client.log_in(user).bucket for user in range(3)] == ["ok"] * 3
+        ended = [client.log_in(user, address=ADDRESS).bucket for user in range(3)]
+        assert ended == ["ok"] * 3
     assert target.connections == 3

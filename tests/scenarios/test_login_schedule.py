@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scenarios.schedule import read_schedule
+from scenarios.schedule import Addresses, Arrival, read_schedule
 
-HEADER = "arrival,user,intended_s\n"
+HEADER = "arrival,user,intended_s,address,wrong_password\n"
 
 
 @given(st.integers(1, 7), st.integers(0, 60))
@@ -19,12 +20,24 @@ def test_shards_share_the_arrivals_out(
 ) -> None:
     """Every arrival is played by exactly one process."""
     path = tmp_path_factory.mktemp("schedule") / "arrivals.csv"
-    path.write_text(HEADER + "".join(f"{i},{i + 5},{i / 3!r}\n" for i in range(count)))
-    parts = [list(read_schedule(path, shard=n, shards=shards)) for n in range(shards)]
-    assert all(arrival % shards == n for n, part in enumerate(parts) for arrival, _, _ in part)
+    lines = [f"{i},{i + 5},{i / 3!r},10.16.0.{i},{i % 2}\n" for i in range(count)]
+    path.write_text(HEADER + "".join(lines))
+    schedules = [read_schedule(path, shard=n, shards=shards) for n in range(shards)]
+    parts = [list(schedule) for schedule in schedules]
+    assert [len(schedule) for schedule in schedules] == [len(part) for part in parts]
+    assert all(arrival.number % shards == n for n, part in enumerate(parts) for arrival in part)
     assert sorted(row for part in parts for row in part) == [
-        (i, i + 5, i / 3) for i in range(count)
+        Arrival(i, i + 5, i / 3, f"10.16.0.{i}", i % 2 == 1) for i in range(count)
     ]
+
+
+@given(st.lists(st.ip_addresses()))
+def test_addresses_come_back_as_they_went_in(expected: list[IPv4Address | IPv6Address]) -> None:
+    """Both kinds in any order; packed, IPv6 may come back in another of its spellings."""
+    addresses = Addresses()
+    for address in expected:
+        addresses.append(str(address))
+    assert [ip_address(text) for text in addresses] == expected
 
 
 @pytest.mark.parametrize(
@@ -32,8 +45,14 @@ def test_shards_share_the_arrivals_out(
     [
         ("", "columns"),
         ("a,b\n", "columns"),
-        (HEADER + "0,1,5.0\n1,1,4.0\n", "arrival 1"),
-        (HEADER + "0,1,soon\n", "soon"),
+        ("arrival,user,intended_s\n", "columns"),
+        (HEADER + "0,1,5.0,10.0.0.1,0\n1,1,4.0,10.0.0.1,0\n", "arrival 1"),
+        (HEADER + "0,1,soon,10.0.0.1,0\n", "soon"),
+        (HEADER + "0,1,5.0,somewhere,0\n", "somewhere"),
+        (HEADER + '0,1,5.0,"10.0.0.1\nX-User: root",0\n', "X-User"),
+        (HEADER + "0,1,5.0,10.0.0.1,yes\n", "yes"),
+        (HEADER + "0,1,5.0,10.0.0.1,2\n", "wrong_password"),
+        (HEADER + "0,1,5.0,10.0.0.1\n", "values"),
     ],
 )
 def test_a_bad_schedule_is_refused(tmp_path: Path, text: str, word: str) -> None:

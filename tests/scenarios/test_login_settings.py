@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from scenarios.settings import read_settings, settings_or_exit
+from scenarios.settings import read_retries_allowed, read_settings, settings_or_exit
 
 CLIENT = {
     "timeout_s": 10, "attempts": 2, "backoff_initial_s": 1, "backoff_max_s": 4, "patience_s": 20,
@@ -37,6 +37,48 @@ def test_a_complete_environment_is_read(environment: dict[str, str]) -> None:
     assert settings.client.model_dump() == CLIENT
     assert (settings.seed, settings.shard, settings.shards) == (0, 0, 1)
     assert not settings.exit_with_stdin
+    assert settings.flags is None
+
+
+def test_flags_need_not_be_there_when_they_are_named(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    """They may come into being during the run."""
+    settings = read_settings(environment | {"POOLDRILL_FLAGS": str(tmp_path / "flags.json")})
+    assert settings.flags == tmp_path / "flags.json"
+    assert read_retries_allowed(settings.flags)
+
+
+@pytest.mark.parametrize(
+    ("content", "allowed"),
+    [
+        (b'{"retries": false}\n', False),
+        (b'{"retries": false, "theme": "dark"}', False),
+        (b'{"retries": true}', True),
+        (b'{"retries": null}', True),
+        (b'{"retries": 0}', True),
+        (b'{"retries": "false"}', True),
+        (b'{"theme": "dark"}', True),
+        (b'{"retries": fal', True),
+        (b"[false]", True),
+        (b"false", True),
+        (b"", True),
+        (b"\xff\xfe", True),
+        (b"[" * 100_000, True),
+    ],
+)
+def test_only_a_plain_no_pauses_retries(tmp_path: Path, content: bytes, allowed: bool) -> None:
+    """A client app whose remote configuration is broken goes on as it was built."""
+    flags = tmp_path / "flags.json"
+    flags.write_bytes(content)
+    assert read_retries_allowed(flags) is allowed
+
+
+def test_flags_that_cannot_be_read_pause_nothing(tmp_path: Path) -> None:
+    """Absent, a folder, or none named at all."""
+    assert read_retries_allowed(tmp_path / "missing.json")
+    assert read_retries_allowed(tmp_path)
+    assert read_retries_allowed(None)
 
 
 def test_all_problems_are_told_at_once(
