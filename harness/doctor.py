@@ -48,7 +48,12 @@ def examine() -> list[Finding]:
             "`make setup` installs it (apt, brew); or put `prometheus` on PATH",
         ),
         _program("promtool", "checking and replaying alert rules", "comes with Prometheus"),
-        _program("pgbouncer", "incidents behind a pooler", "apt-get install pgbouncer"),
+        _program(
+            "pgbouncer",
+            "incidents with PgBouncer between service and database",
+            "`make setup` installs it (apt, brew); or put `pgbouncer` on PATH",
+            at=_pgbouncer(),
+        ),
         _docker(),
     ]
 
@@ -115,10 +120,16 @@ def _open_files() -> Finding:
     )
 
 
-def _program(name: str, needed_for: str, remedy: str) -> Finding:
-    path = shutil.which(name)
+def _program(name: str, needed_for: str, remedy: str, at: str | None = None) -> Finding:
+    path = at or shutil.which(name)
     found = _version(_first_line([path, "--version"])) if path else "not on PATH"
     return Finding(name, "ok" if path else "missing", found, needed_for, False, remedy)
+
+
+def _pgbouncer() -> str | None:
+    from harness.stack.pgbouncer import find_program
+
+    return find_program()
 
 
 def _docker() -> Finding:

@@ -6,6 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
 
+MOST_SHOWN = 20
+"""Problems of one input that are listed; more are counted."""
+
 
 class ExitCode(IntEnum):
     """What the process says to its caller; the same everywhere."""
@@ -96,6 +99,36 @@ class RunDirectoryError(PooldrillError):
     code = "PD006"
 
 
+class RulesError(PooldrillError):
+    """A file of alert rules, or of a mapping, is refused; ``problems`` holds every problem."""
+
+    code = "PD007"
+
+    def __init__(self, problems: Iterable[Problem], *, remedy: str = "") -> None:
+        self.problems = tuple(problems)
+        count = len(self.problems)
+        lines = "\n".join(f"  {problem}" for problem in self.problems[:MOST_SHOWN])
+        more = f"\n  … and {count - MOST_SHOWN} more" if count > MOST_SHOWN else ""
+        super().__init__(
+            f"{count} problem{'s' if count != 1 else ''} in the rules\n{lines}{more}",
+            remedy=remedy or "`promtool check rules FILE` explains the format.",
+        )
+
+
+class EvaluationError(PooldrillError):
+    """Rules could not be evaluated, so that nothing can be said about them."""
+
+    code = "PD008"
+    exit_code = ExitCode.INVALID
+
+
+class ImportRefusedError(PooldrillError):
+    """A range cannot be imported: the server is not there, or what it holds is no recording."""
+
+    code = "PD009"
+    exit_code = ExitCode.INVALID
+
+
 class InfrastructureError(PooldrillError):
     """A real part could not be started or kept alive."""
 
@@ -126,6 +159,12 @@ class PartDiedError(InfrastructureError):
 
     code = "PD014"
     exit_code = ExitCode.INVALID
+
+
+class PgbouncerMissingError(InfrastructureError):
+    """PgBouncer is needed and is not installed."""
+
+    code = "PD015"
 
 
 class Interrupted(PooldrillError):  # noqa: N818 - it is a request to stop, not a failure

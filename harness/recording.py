@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -23,11 +23,18 @@ from harness.incident import Incident, dump_incident, read_incident
 
 RunSource = Literal["replay", "full-length", "twin", "import"]
 Status = Literal["running", "complete", "partial"]
-EventKind = Literal["phase", "action", "decoy", "fault", "heal", "note", "lifecycle"]
+EventKind = Literal["phase", "action", "decoy", "fault", "note", "lifecycle"]
 EventState = Literal["begin", "end", "at"]
 
 ARRIVALS = pl.Schema(
-    {"arrival": pl.UInt32, "user": pl.UInt32, "intended_s": pl.Float64, "phase": pl.String}
+    {
+        "arrival": pl.UInt32,
+        "user": pl.UInt32,
+        "intended_s": pl.Float64,
+        "phase": pl.String,
+        "address": pl.String,
+        "wrong_password": pl.Boolean,
+    }
 )
 REQUESTS = pl.Schema(
     {
@@ -101,6 +108,40 @@ class TimelineEvent:
     detail: Mapping[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class AlertFiring:
+    """One alert from its first evaluation that held to its resolution, in incident seconds.
+
+    ``resolved_s`` is None where it fired to the end of the recording.
+    """
+
+    labels: Mapping[str, str]
+    pending_s: float
+    fired_s: float
+    resolved_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class AlertTimeline:
+    """A line of ``alerts.jsonl``: what one rule did over the whole incident.
+
+    ``state`` unknown: it could not be evaluated, ``why`` says why. Evaluated by a real Prometheus
+    over the recording at incident length, with these scrape and evaluation intervals.
+    """
+
+    alert: str
+    severity: str
+    state: Literal["fired", "silent", "unknown"]
+    expr: str
+    for_s: float
+    scrape_s: float
+    interval_s: float
+    group_wait_s: float
+    runbook: str = ""
+    why: str = ""
+    firings: tuple[AlertFiring, ...] = ()
+
+
 @dataclass(frozen=True)
 class Recording:
     """One run as it was measured. Tables have the schemas of this module, sorted by time."""
@@ -116,6 +157,8 @@ class Recording:
     environment: Mapping[str, Any]
     prometheus: pl.DataFrame | None = None
     """What a real Prometheus scraped beside the recorder; None where none ran."""
+    alerts: tuple[AlertTimeline, ...] | None = None
+    """What alert rules did over it; None where none were evaluated."""
 
 
 class RecordingWriter:
@@ -185,6 +228,7 @@ def read_recording(directory: Path) -> Recording:
     tables = {name: _read_table(directory, name, problems) for name in TABLES}
     events = _read_events(directory, problems)
     environment = _read_json(directory / "environment.json", problems)
+    alerts = _read_alerts(directory, problems)
     if problems or info is None or incident is None:
         listed = "\n".join(f"  {problem}" for problem in problems)
         raise RecordingError(
@@ -202,13 +246,51 @@ def read_recording(directory: Path) -> Recording:
         events=events,
         environment=environment,
         prometheus=tables["prometheus"] if (directory / "prometheus.parquet").exists() else None,
+        alerts=alerts,
     )
+
+
+def write_alerts(directory: Path, timelines: Iterable[AlertTimeline]) -> Path:
+    """Write ``alerts.jsonl`` into a run directory. Raises `RunDirectoryError`."""
+    path = directory / "alerts.jsonl"
+    lines = [json.dumps(asdict(each), ensure_ascii=False) for each in timelines]
+    try:
+        write_text(path, "".join(f"{line}\n" for line in lines))
+    except OSError as error:
+        raise unwritable(directory, error) from error
+    return path
+
+
+def _read_alerts(directory: Path, problems: list[str]) -> tuple[AlertTimeline, ...] | None:
+    path = directory / "alerts.jsonl"
+    if not path.exists():
+        return None
+    found = []
+    try:
+        lines = path.read_text("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        problems.append(f"alerts.jsonl: not readable ({error})")
+        return None
+    for number, line in enumerate(lines, start=1):
+        try:
+            data = json.loads(line)
+            firings = tuple(AlertFiring(**firing) for firing in data.pop("firings"))
+            found.append(AlertTimeline(**data, firings=firings))
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            problems.append(f"alerts.jsonl:{number}: {error}")
+    return tuple(found)
 
 
 def write_text(path: Path, text: str) -> None:
     """Write beside ``path``, then rename: a reader sees the old file or the new one, whole."""
     with _replacing(path) as beside:
         beside.write_text(text, "utf-8", newline="\n")
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """The same for bytes."""
+    with _replacing(path) as beside:
+        beside.write_bytes(content)
 
 
 def write_parquet(path: Path, frame: pl.DataFrame) -> None:

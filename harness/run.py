@@ -13,37 +13,44 @@ The life of a run, as `run_incident` carries it out:
 7. The database is asked who has a session. Tables are written, ``run.json`` says how it ended
    (second save). This happens on every way out: the end, a signal, a failure.
 8. The stack goes down, the load before the gateway, the database last.
-9. The recording is read back from disk and judged; verdict and reports are written (third save).
+9. Where there is a Prometheus, it evaluates our alert rules over the recording (``alerts.jsonl``).
+10. The recording is read back from disk and judged; verdict and reports are written (third save).
 
-Steps 1 to 8 are `record`; step 9 is in `harness.conclude`, which `pooldrill judge` calls alone.
+Steps 1 to 8 are `record`, step 9 is the alert lab's; step 10 is in `harness.conclude`, which
+`pooldrill judge` calls alone.
 """
 
 from __future__ import annotations
 
 import errno
 import math
-import signal
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, closing, contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from itertools import pairwise
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import polars as pl
 import psycopg
 
+from harness.alerts.evaluating import evaluate_run
 from harness.conclude import judge_directory, write_reports
-from harness.errors import InfrastructureError, Interrupted, PartDiedError, PooldrillError
-from harness.incident import Incident, Phase
+from harness.errors import (
+    EvaluationError,
+    InfrastructureError,
+    Interrupted,
+    PartDiedError,
+    PooldrillError,
+    UsageError,
+)
+from harness.incident import FailOver, Incident, RaiseMaxConnections
 from harness.load import (
     LoadRun,
-    RateSegment,
     compile_arrivals,
     expected_arrivals,
+    rate_segments,
     suggested_shards,
 )
 from harness.progress import LiveStatus, Watch
@@ -62,7 +69,8 @@ from harness.recording import (
     unwritable,
 )
 from harness.responder import Responder, plan
-from harness.stack import Stack
+from harness.stack import EMBEDDED, Stack
+from harness.stack.interrupts import signals_interrupt
 from harness.timemap import TimeMap, build_timemap
 from harness.verdicts import Verdict
 
@@ -121,15 +129,28 @@ def run_incident(run: RunPlan) -> tuple[Recording, Verdict]:
         with suppress(PooldrillError):
             write_reports(*judge_directory(directory))
         raise
+    _evaluate_rules(run, directory)
     recording, verdict = judge_directory(directory)
     write_reports(recording, verdict)
     return recording, verdict
+
+
+def _evaluate_rules(run: RunPlan, directory: Path) -> None:
+    """Step 9; without a Prometheus there is no ``alerts.jsonl``, and every report says so."""
+    run.watch(LiveStatus("evaluating rules"))
+    try:
+        with signals_interrupt(), suppress(EvaluationError):
+            evaluate_run(directory)
+    except Interrupted as error:
+        error.remedy = f"The recording is whole: `pooldrill alerts evaluate {directory}`."
+        raise
 
 
 def prepare(run: RunPlan) -> Prepared:
     """Steps 1 and 2: the definition, on disk; nothing has been started."""
     timemap = build_timemap(run.incident, full_length=run.full_length)
     incident = run.incident
+    _refuse_what_needs_our_database(run)
     segments = rate_segments(incident, timemap)
     # Each arrival is another user (six standard deviations of room): a user who returns would
     # blur who was affected.
@@ -149,6 +170,15 @@ def prepare(run: RunPlan) -> Prepared:
     return Prepared(replace(run, incident=incident), timemap, arrivals, writer)
 
 
+def _refuse_what_needs_our_database(run: RunPlan) -> None:
+    needs = [e.do for e in run.incident.timeline if isinstance(e, RaiseMaxConnections | FailOver)]
+    if needs and run.postgres != EMBEDDED:
+        raise UsageError(
+            f"{run.incident.name} restarts the database ({', '.join(needs)}), which is not ours",
+            remedy="Run it with --stack embedded.",
+        )
+
+
 def record(prepared: Prepared) -> None:
     """Steps 3 to 8: from nothing running to nothing running, with everything measured on disk."""
     try:
@@ -159,58 +189,6 @@ def record(prepared: Prepared) -> None:
         if error.errno in DISK_ERRNOS:
             raise unwritable(prepared.writer.directory, error) from error
         raise
-
-
-def rate_segments(incident: Incident, timemap: TimeMap) -> tuple[RateSegment, ...]:
-    """The arrival rate in replay time: linear pieces between ramps' ends and the map's knots.
-
-    A plateau is shortened, not thinned: in it the rate per second of replay is the incident's.
-    """
-    phases = incident.load.phases
-    ends_s = [phase.at_s for phase in phases[1:]] + [incident.clock.duration_s]
-    pieces: list[RateSegment] = []
-    rate_before = phases[0].rate_per_s
-    for phase, end_s in zip(phases, ends_s, strict=True):
-        ramp_end_s = min(phase.at_s + phase.ramp_s, end_s)
-        cuts = {phase.at_s, ramp_end_s, end_s}
-        cuts |= {k.incident_s for k in timemap.knots if phase.at_s < k.incident_s < end_s}
-
-        def rate(at_s: float, phase: Phase = phase, before: float = rate_before) -> float:
-            share = 1.0 if phase.ramp_s == 0 else min(1.0, (at_s - phase.at_s) / phase.ramp_s)
-            return before + share * (phase.rate_per_s - before)
-
-        ordered = sorted(cuts)
-        for begin_s, stop_s in pairwise(ordered):
-            pieces.append(
-                RateSegment(
-                    phase=phase.name,
-                    begin_s=timemap.to_replay_s(begin_s),
-                    end_s=timemap.to_replay_s(stop_s),
-                    rate_begin_per_s=rate(begin_s),
-                    rate_end_per_s=rate(stop_s),
-                )
-            )
-        rate_before = rate(end_s)
-    return tuple(pieces)
-
-
-@contextmanager
-def signals_interrupt() -> Iterator[None]:
-    """SIGINT, SIGTERM and SIGHUP become `Interrupted`, once; later ones find us cleaning up."""
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-    def interrupt(number: int, _frame: FrameType | None) -> None:
-        for each in numbers:
-            signal.signal(each, signal.SIG_IGN)
-        name = signal.Signals(number).name
-        raise Interrupted(f"stopped by {name}")
-
-    before = {number: signal.signal(number, interrupt) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 class _Recording:
@@ -261,6 +239,7 @@ class _Recording:
                 incident.gateway,
                 incident.database,
                 directory=self._writer.directory / "logs",
+                pgbouncer=incident.pgbouncer,
                 prometheus=self._run.prometheus,
                 postgres=self._run.postgres,
                 allowed_host=self._run.allowed_host,
@@ -276,6 +255,8 @@ class _Recording:
             stack.metric_targets,
             directory=self._writer.directory,
             monitor_dsn=stack.postgres.monitor_dsn,
+            exporter_dsn=stack.exporter_dsn,
+            pgbouncer_dsn=stack.pgbouncer_dsn,
         )
 
     def _load(self, stack: Stack) -> LoadRun:
@@ -305,6 +286,7 @@ class _Recording:
         with Responder(
             plan(self._run.incident, self._timemap),
             stack,
+            load,
             clock=self._clock,
             emit=self._writer.event,
         ) as responder:
@@ -324,7 +306,7 @@ class _Recording:
             if part not in self._reported_dead:
                 self._reported_dead.add(part)
                 self._lifecycle("part-died", "at", {"part": part, "why": why})
-                if part in ("postgres", "gateway"):
+                if part in ("postgres", "gateway", "pgbouncer"):
                     raise PartDiedError(f"{part} died during the run: {why}")
 
     def _save(self, load: LoadRun | None, recorder: Recorder | None, why: str) -> None:

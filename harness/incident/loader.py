@@ -7,6 +7,7 @@ import json
 import types
 import typing
 from collections.abc import Iterator, Mapping
+from copy import deepcopy
 from functools import cache
 from importlib import resources
 from importlib.resources.abc import Traversable
@@ -16,10 +17,11 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from harness.errors import IncidentError, Problem, UnknownIncidentError
-from harness.incident.models import Incident
-from harness.incident.source import Path, Source, parse_path
-from harness.incident.units import FROM_FILE, parse_duration_s
+from harness.errors import IncidentError, Problem, UnknownIncidentError, UsageError
+from harness.incident.contradictions import contradictions
+from harness.incident.models import Incident, Truth
+from harness.incident.source import Path, Source, dotted, parse_path
+from harness.incident.units import FROM_FILE
 
 
 def library() -> dict[str, Traversable]:
@@ -54,7 +56,7 @@ def load_incident(name_or_path: str, overrides: Mapping[str, str] | None = None)
             ) from None
         except UnicodeDecodeError:
             raise IncidentError(str(path), [Problem("not UTF-8 text", str(path))]) from None
-    near = difflib.get_close_matches(name_or_path, known, n=3, cutoff=0.4)
+    near = difflib.get_close_matches(name_or_path, known, n=3, cutoff=0.7)
     hint = f"Did you mean {' or '.join(near)}? " if near else ""
     raise UnknownIncidentError(
         f"no incident is called '{name_or_path}'",
@@ -67,6 +69,7 @@ def read_incident(text: str, *, file: str, overrides: Mapping[str, str] | None =
     source = Source(text, file=file)
     if source.data is None:
         raise IncidentError(file, source.problems)
+    as_written = deepcopy(source)
     problems = source.problems + _apply(source, overrides or {})
     incident: Incident | None = None
     try:
@@ -78,10 +81,37 @@ def read_incident(text: str, *, file: str, overrides: Mapping[str, str] | None =
             for detail in error.errors()
             if not (detail["type"] == "too_short" and detail["input"])
         ]
-    problems += [source.problem(path, message) for path, message in _contradictions(source.data)]
+    problems += [source.problem(path, message) for path, message in contradictions(source.data)]
+    if incident is not None and incident.truth is not None:
+        problems += _irremovable(incident.truth, source, as_written)
     if problems or incident is None:
         raise IncidentError(file, sorted(problems, key=lambda p: (p.line or 0, p.field or "")))
     return incident
+
+
+def load_without(name_or_path: str, cause: str, overrides: Mapping[str, str]) -> Incident:
+    """The incident without its ``defect``, ``trigger`` or ``loop``, as its truth says.
+
+    Raises UsageError when its truth names no such cause, or not how to remove it.
+    """
+    incident = load_incident(name_or_path, overrides)
+    causes = incident.truth.causes if incident.truth else {}
+    removable = [name for name, found in causes.items() if found.without]
+    if cause not in removable:
+        choices = ", ".join(removable) or "nothing can be removed"
+        raise UsageError(
+            f"{incident.name} cannot be run without its {cause}",
+            remedy=f"Its truth says how to remove: {choices}.",
+        )
+    removed = {key: as_yaml(value) for key, value in causes[cause].without.items()}
+    return load_incident(name_or_path, {**overrides, **removed})
+
+
+def as_yaml(value: Any) -> str:
+    """``value`` on one line, as `--set` takes it."""
+    return (
+        yaml.safe_dump(value, default_flow_style=True, width=10_000).removesuffix("...\n").strip()
+    )
 
 
 def dump_incident(incident: Incident) -> str:
@@ -94,6 +124,23 @@ def json_schema() -> dict[str, Any]:
     """JSON Schema (2020-12) of an incident file, as editors and validators want it."""
     schema = Incident.model_json_schema(by_alias=True)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+
+
+def _irremovable(truth: Truth, source: Source, as_written: Source) -> Iterator[Problem]:
+    """Causes whose ``without`` does not lead to a definition."""
+    fields = {"trigger": "trigger", "loop": "sustaining_loop", "defect": "capacity_defect"}
+    for name, cause in truth.causes.items():
+        if not cause.without:
+            continue
+        other = deepcopy(as_written)
+        overrides = {key: as_yaml(value) for key, value in cause.without.items()}
+        said = [f"{p.field}: {p.message}" for p in _apply(other, overrides)]
+        try:
+            Incident.model_validate(other.data, context=FROM_FILE)
+        except ValidationError as error:
+            said += [f"{dotted(_file_path(other, d['loc']))}: {d['msg']}" for d in error.errors()]
+        for message in said:
+            yield source.problem(("truth", fields[name], "without"), message)
 
 
 def _apply(source: Source, overrides: Mapping[str, str]) -> list[Problem]:
@@ -181,68 +228,6 @@ def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
         return
     for inner in typing.get_args(annotation):
         yield from _models_in(inner)
-
-
-def _contradictions(data: dict[str, Any]) -> Iterator[tuple[Path, str]]:
-    """What no single field can show. Reads plain data, so that it speaks even beside other errors;
-    what cannot be read as a time is left to the field's own message."""
-    duration_s = _seconds(data, ("clock", "duration"))
-    yield from _order(data, ("load", "phases"), duration_s)
-    yield from _order(data, ("timeline",), duration_s)
-    first_s = _seconds(data, ("load", "phases", 0, "at"))
-    if first_s:
-        yield ("load", "phases", 0, "at"), "the first phase begins at 0s"
-    begin_s, end_s = (_seconds(data, ("outage", key)) for key in ("begin", "end"))
-    if begin_s is not None and end_s is not None and begin_s >= end_s:
-        yield ("outage",), "the outage ends before it begins"
-    if duration_s is not None and end_s is not None and end_s > duration_s:
-        yield ("outage", "end"), "the outage ends after the incident does"
-    yield from _repeated_names(data)
-
-
-def _order(
-    data: dict[str, Any], path: Path, duration_s: float | None
-) -> Iterator[tuple[Path, str]]:
-    entries = _get(data, path)
-    previous_s: float | None = None
-    for number in range(len(entries) if isinstance(entries, list) else 0):
-        here = (*path, number, "at")
-        at_s = _seconds(data, here)
-        if at_s is None:
-            continue
-        if previous_s is not None and at_s < previous_s:
-            yield here, "out of order: it stands after an entry that comes later"
-        if duration_s is not None and at_s >= duration_s:
-            yield here, "comes after the end of the incident (clock.duration)"
-        previous_s = at_s
-
-
-def _repeated_names(data: dict[str, Any]) -> Iterator[tuple[Path, str]]:
-    seen: set[str] = set()
-    phases = _get(data, ("load", "phases"))
-    for number, phase in enumerate(phases if isinstance(phases, list) else ()):
-        name = phase.get("name") if isinstance(phase, dict) else None
-        if isinstance(name, str) and name in seen:
-            yield ("load", "phases", number, "name"), f"a phase called '{name}' came before"
-        elif isinstance(name, str):
-            seen.add(name)
-
-
-def _get(data: Any, path: Path) -> Any:
-    for part in path:
-        try:
-            data = data[part]
-        except (KeyError, IndexError, TypeError):
-            return None
-    return data
-
-
-def _seconds(data: dict[str, Any], path: Path) -> float | None:
-    value = _get(data, path)
-    try:
-        return parse_duration_s(value) if isinstance(value, str) else None
-    except ValueError:
-        return None
 
 
 @cache

@@ -13,29 +13,41 @@ Path = tuple[str | int, ...]
 MAX_BYTES = 1_000_000
 """No incident is larger; what is larger is not an incident."""
 
+_FAST: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_LOADER = yaml.SafeLoader("")
+
 MAX_DEPTH = 20
 """An incident is six levels deep."""
 
 
 class Source:
-    """A YAML document read into plain data.
+    """A YAML document, read into plain data.
+
+    ``what`` it is stands in messages; a file above ``max_bytes`` is refused unread.
 
     ``data`` is None where the text is no mapping; ``problems`` says why. ``line(path)`` is the
     1-based line of the nearest enclosing thing that has one.
     """
 
-    def __init__(self, text: str, *, file: str) -> None:
+    def __init__(
+        self,
+        text: str,
+        *,
+        file: str,
+        what: str = "an incident",
+        max_bytes: int = MAX_BYTES,
+    ) -> None:
         self.file = file
         self.problems: list[Problem] = []
         self._lines: dict[Path, int] = {}
         self.data: dict[str, Any] | None = None
-        if len(text.encode()) > MAX_BYTES:
-            self.problems.append(Problem(f"larger than {MAX_BYTES} bytes", file))
+        if len(text.encode()) > max_bytes:
+            self.problems.append(Problem(f"larger than {max_bytes} bytes", file))
             return
         try:
             if self._is_bomb(text):
                 return
-            node = yaml.compose(text, Loader=yaml.SafeLoader)
+            node = yaml.compose(text, Loader=_FAST)
             data = self._read(node, ()) if node else None
         except yaml.MarkedYAMLError as error:
             mark = getattr(error, "problem_mark", None)
@@ -48,12 +60,12 @@ class Source:
         if isinstance(data, dict):
             self.data = data
         elif not self.problems:
-            self.problems.append(Problem("an incident is a mapping of fields", file, 1))
+            self.problems.append(Problem(f"{what} is a mapping of fields", file, 1))
 
     def _is_bomb(self, text: str) -> bool:
         """Aliases and deep nesting, refused before anything is built: both grow without bound."""
         depth = 0
-        for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        for event in yaml.parse(text, Loader=_FAST):
             depth += isinstance(event, yaml.CollectionStartEvent)
             depth -= isinstance(event, yaml.CollectionEndEvent)
             if isinstance(event, yaml.AliasEvent):
@@ -102,8 +114,7 @@ class Source:
             return self._read_mapping(node, path)
         if isinstance(node, yaml.SequenceNode):
             return [self._read(child, (*path, number)) for number, child in enumerate(node.value)]
-        loader = yaml.SafeLoader("")
-        return loader.construct_object(node)
+        return _LOADER.construct_object(node)
 
     def _read_mapping(self, node: yaml.MappingNode, path: Path) -> dict[str, Any]:
         result: dict[str, Any] = {}

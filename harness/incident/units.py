@@ -26,7 +26,8 @@ def parse_duration_s(text: str) -> float:
     compact = text.replace(" ", "")
     if not _DURATION.fullmatch(compact):
         raise ValueError(f"'{text}' is not a duration: write 150ms, 30s, 10m or 2h30m")
-    return sum(float(n) * _UNIT_S[unit] for n, unit in _DURATION_PART.findall(compact))
+    total_s = sum(float(n) * _UNIT_S[unit] for n, unit in _DURATION_PART.findall(compact))
+    return round(total_s, 6)  # 1400 x 0.001 s is 1.4 s
 
 
 def format_duration(seconds: float) -> str:

@@ -3,6 +3,7 @@
 from harness.load.arrivals import RateSegment, compile_arrivals, expected_arrivals
 from harness.load.attempts import read_attempts
 from harness.load.process import LoadRun, LoadStatus, suggested_shards
+from harness.load.segments import rate_segments
 from harness.load.target import refuse_foreign_target
 
 __all__ = [
@@ -11,6 +12,7 @@ __all__ = [
     "RateSegment",
     "compile_arrivals",
     "expected_arrivals",
+    "rate_segments",
     "read_attempts",
     "refuse_foreign_target",
     "suggested_shards",

@@ -1,10 +1,13 @@
-"""The schedule: intended instants compiled from rates, and who arrives at each."""
+"""The schedule: intended instants compiled from rates, and who arrives at each, from where."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network, collapse_addresses, ip_network
+from itertools import accumulate
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -14,11 +17,14 @@ import polars as pl
 from harness.errors import UsageError
 from harness.recording import ARRIVALS
 
-ArrivalProcess = Literal["poisson", "uniform"]
+ArrivalProcess = Literal["poisson", "uniform", "jittered"]
 Floats: TypeAlias = npt.NDArray[np.float64]
 
 MAX_ARRIVALS = 2_000_000
 MAX_LENGTH_S = 24 * 3600.0
+
+ADDRESS_DRAW_BITS = 192
+"""An IPv6 address has 128 bits; 64 more keep the draw uniform over any number of addresses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +32,7 @@ class RateSegment:
     """From ``begin_s`` to ``end_s`` (replay time) the rate goes linearly from one value to another.
 
     ``phase`` is the name that its arrivals carry. Rates are in arrivals per second of replay time.
+    Of its arrivals ``wrong_password_ratio`` mistype; their addresses lie in ``networks``.
     """
 
     phase: str
@@ -33,6 +40,8 @@ class RateSegment:
     end_s: float
     rate_begin_per_s: float
     rate_end_per_s: float
+    wrong_password_ratio: float = 0.0
+    networks: tuple[str, ...] = ("10.16.0.0/16",)
 
     @property
     def expected(self) -> float:
@@ -53,11 +62,14 @@ def compile_arrivals(
     users: int,
     arrivals: ArrivalProcess = "poisson",
 ) -> pl.DataFrame:
-    """The schedule of a load: ``arrival`` u32 from 0, ``user`` u32, ``intended_s`` f64, ``phase``.
+    """The schedule of a load (`harness.recording.ARRIVALS`), ``arrival`` counted from 0.
 
     Sorted by ``intended_s``; the same arguments always give the same frame. Users are drawn
-    without replacement (a permutation of 0 to ``users`` - 1, a new one whenever it is used up),
-    from a random stream of their own, so that another population leaves the instants alone.
+    without replacement (a permutation of 0 to ``users`` - 1, a new one whenever it is used up).
+    Each arrival has its ``address`` uniformly from all addresses of its segment's networks
+    together, and mistypes with its segment's ratio, independently of all others. Instants, users,
+    addresses and wrong passwords each have a random stream of their own, so that a change to one
+    leaves the others alone.
 
     ``poisson``: an inhomogeneous Poisson process, exact by inversion of the cumulative rate. With
     r(t) the rate in 1/s, Λ(t) = ∫₀ᵗ r(u) du its expected count up to t and E₁, E₂, … independent
@@ -69,29 +81,44 @@ def compile_arrivals(
     G. S. Shedler, Naval Research Logistics Quarterly 26 (1979), 403-413, who compare it with their
     thinning. Random numbers: NumPy's PCG64.
 
+    ``jittered``: the same with S_k = k + U_k, U_k uniform in [0, 1): one arrival somewhere in each
+    slot of 1/r (stratified sampling). The instants are random, their number is not. It is meant for
+    overload that lasts: the share that a queue loses over hours depends on the mean rate, and the
+    seconds that stand for those hours in a replay must have that rate.
+
     ``uniform``: the same with S_k = 0, 1, 2, … in place of the sums: at a constant rate exactly
     1/r apart, the first at once, as ``httperf --rate`` does.
 
     Raises UsageError for segments that overlap or are out of order, for rates or times that are
-    negative or not finite, and beyond 2,000,000 arrivals or 24 hours.
+    negative or not finite, ratios outside 0 to 1, networks that are none, and beyond 2,000,000
+    arrivals or 24 hours.
     """
     _refuse_bad_segments(segments, users)
-    instants_stream, users_stream = np.random.SeedSequence(seed).spawn(2)
+    # A child is known by its place: what is spawned later never changes what was spawned before.
+    instants_random, users_random, addresses_random, passwords_random = (
+        np.random.Generator(np.random.PCG64(stream))
+        for stream in np.random.SeedSequence(seed).spawn(4)
+    )
     total = expected_arrivals(segments)
     if arrivals == "uniform":
         counts = np.arange(math.ceil(total - 1e-9), dtype=np.float64)
+    elif arrivals == "jittered":
+        slots = math.ceil(total - 1e-9)
+        counts = np.arange(slots) + instants_random.random(slots)
+        counts = counts[counts < total]
     else:
-        counts = _poisson_counts(total, np.random.Generator(np.random.PCG64(instants_stream)))
+        counts = _poisson_counts(total, instants_random)
     _refuse_too_many(len(counts))
     instants, index = _invert(segments, counts)
-    chosen = _draw_users(len(counts), users, np.random.Generator(np.random.PCG64(users_stream)))
     phases = pl.Series([segment.phase for segment in segments], dtype=pl.String)
     return pl.DataFrame(
         {
             "arrival": np.arange(len(counts), dtype=np.uint32),
-            "user": chosen,
+            "user": _draw_users(len(counts), users, users_random),
             "intended_s": instants,
             "phase": phases.gather(index),
+            "address": _draw_addresses(segments, index, addresses_random),
+            "wrong_password": _draw_wrong_passwords(segments, index, passwords_random),
         },
         schema=ARRIVALS,
     )
@@ -145,6 +172,49 @@ def _draw_users(count: int, users: int, random: np.random.Generator) -> npt.NDAr
     return chosen.astype(np.uint32)
 
 
+class _AddressSpace:
+    """The addresses of several networks, numbered from 0; one that two of them hold counts once."""
+
+    def __init__(self, networks: Sequence[str]) -> None:
+        parsed = [ip_network(network) for network in networks]
+        self._networks: list[IPv4Network | IPv6Network] = [
+            *collapse_addresses(each for each in parsed if isinstance(each, IPv4Network)),
+            *collapse_addresses(each for each in parsed if isinstance(each, IPv6Network)),
+        ]
+        self._ends = list(accumulate(network.num_addresses for network in self._networks))
+        self.size = self._ends[-1]
+
+    def __getitem__(self, number: int) -> str:
+        place = bisect_right(self._ends, number)
+        from_end = number - self._ends[place]  # as in a list: -1 is the network's last
+        return str(self._networks[place][from_end])
+
+
+def _draw_addresses(
+    segments: Sequence[RateSegment], index: npt.NDArray[np.int64], random: np.random.Generator
+) -> list[str]:
+    """For each arrival address number ⌊N·U⌋ of the N of its segment, U uniform in [0, 1)."""
+    known = {networks: _AddressSpace(networks) for networks in {s.networks for s in segments}}
+    spaces = [known[segment.networks] for segment in segments]
+    length = ADDRESS_DRAW_BITS // 8
+    drawn = random.bytes(length * len(index))
+    addresses = []
+    for arrival, place in enumerate(index.tolist()):
+        space = spaces[place]
+        number = int.from_bytes(drawn[arrival * length : (arrival + 1) * length], "little")
+        addresses.append(space[number * space.size >> ADDRESS_DRAW_BITS])
+    return addresses
+
+
+def _draw_wrong_passwords(
+    segments: Sequence[RateSegment], index: npt.NDArray[np.int64], random: np.random.Generator
+) -> npt.NDArray[np.bool_]:
+    """U < ratio, U uniform in [0, 1): who mistypes at one ratio does so at every higher one."""
+    ratios = np.array([segment.wrong_password_ratio for segment in segments])
+    wrong: npt.NDArray[np.bool_] = random.random(len(index)) < ratios[index]
+    return wrong
+
+
 def _refuse_bad_segments(segments: Sequence[RateSegment], users: int) -> None:
     problems = []
     if users < 1:
@@ -152,18 +222,9 @@ def _refuse_bad_segments(segments: Sequence[RateSegment], users: int) -> None:
     before_s = 0.0
     for number, segment in enumerate(segments, start=1):
         name = f"segment {number} ({segment.phase})"
-        times = (segment.begin_s, segment.end_s)
-        rates = (segment.rate_begin_per_s, segment.rate_end_per_s)
-        if not all(map(math.isfinite, times + rates)):
-            problems.append(f"{name}: times and rates must be finite numbers")
-            continue
-        if segment.begin_s < before_s:
-            problems.append(f"{name}: begins at {segment.begin_s:g} s, before {before_s:g} s")
-        if segment.end_s <= segment.begin_s:
-            problems.append(f"{name}: ends at {segment.end_s:g} s, not after its beginning")
-        if min(rates) < 0:
-            problems.append(f"{name}: a rate below zero")
-        before_s = max(before_s, segment.end_s)
+        problems += [f"{name}: {problem}" for problem in _segment_problems(segment, before_s)]
+        if math.isfinite(segment.end_s):
+            before_s = max(before_s, segment.end_s)
     if problems:
         raise UsageError("the load cannot be scheduled: " + "; ".join(problems))
     if before_s > MAX_LENGTH_S:
@@ -172,6 +233,31 @@ def _refuse_bad_segments(segments: Sequence[RateSegment], users: int) -> None:
             remedy="Replay it in shortened time (without --full-length), or cut the incident.",
         )
     _refuse_too_many(expected_arrivals(segments))
+
+
+def _segment_problems(segment: RateSegment, before_s: float) -> Iterator[str]:
+    """What is wrong with a segment that follows one which ends at ``before_s``."""
+    times = (segment.begin_s, segment.end_s)
+    rates = (segment.rate_begin_per_s, segment.rate_end_per_s)
+    if not all(map(math.isfinite, times + rates)):
+        yield "times and rates must be finite numbers"
+    else:
+        if segment.begin_s < before_s:
+            yield f"begins at {segment.begin_s:g} s, before {before_s:g} s"
+        if segment.end_s <= segment.begin_s:
+            yield f"ends at {segment.end_s:g} s, not after its beginning"
+        if min(rates) < 0:
+            yield "a rate below zero"
+    ratio = segment.wrong_password_ratio
+    if not 0 <= ratio <= 1:
+        yield f"a ratio of wrong passwords of {ratio:g}, not between 0 and 1"
+    if not segment.networks:
+        yield "no network: its clients need an address"
+    for network in segment.networks:
+        try:
+            ip_network(network)
+        except ValueError as error:
+            yield str(error)
 
 
 def _refuse_too_many(count: float) -> None:

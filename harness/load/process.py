@@ -29,6 +29,7 @@ LEAD_S = 0.25
 """How far ahead of now t0 must lie: the processes look for it every 10 ms, and some slack."""
 
 ARRIVALS_FILE = "arrivals.csv"
+FLAGS_FILE = "flags.json"
 END_SLACK_S = 0.5
 
 
@@ -109,12 +110,14 @@ class LoadRun:
         self._arrivals = arrivals
         self._shards: list[_Shard] = []
         self._t0_file = directory / "t0"
+        self._flags_file = directory / FLAGS_FILE
         self._count = shards
         self._environment = {
             **os.environ,
             "POOLDRILL_ARRIVALS": str(directory / ARRIVALS_FILE),
             "POOLDRILL_TARGET": target,
             "POOLDRILL_T0_FILE": str(self._t0_file),
+            "POOLDRILL_FLAGS": str(self._flags_file),
             "POOLDRILL_END_S": repr(float(end_s)),
             "POOLDRILL_CLIENT": _client_json(client),
             "POOLDRILL_SEED": str(seed),
@@ -125,8 +128,11 @@ class LoadRun:
     def __enter__(self) -> Self:
         self.directory.mkdir(parents=True, exist_ok=True)
         self._t0_file.unlink(missing_ok=True)
-        schedule = self._arrivals.select("arrival", "user", "intended_s").write_csv()
-        (self.directory / ARRIVALS_FILE).write_text(schedule, "utf-8")
+        self._flags_file.unlink(missing_ok=True)
+        schedule = self._arrivals.select(
+            "arrival", "user", "intended_s", "address", pl.col("wrong_password").cast(pl.UInt8)
+        )
+        (self.directory / ARRIVALS_FILE).write_text(schedule.write_csv(), "utf-8")
         try:
             self._shards.extend(self._launch(number) for number in range(self._count))
         except BaseException:
@@ -171,6 +177,14 @@ class LoadRun:
             raise UsageError(f"t0 lies {ahead_s:.3f} s ahead; the load needs {LEAD_S:g} s")
         self.t0_epoch = t0_epoch
         write_text(self._t0_file, repr(float(t0_epoch)))
+
+    def pause_retries(self) -> None:
+        """Within about a quarter of a second no client tries again: what it met last stands."""
+        self._write_flags(retries=False)
+
+    def resume_retries(self) -> None:
+        """Let clients try again; arrivals that gave up meanwhile stay given up."""
+        self._write_flags(retries=True)
 
     def status(self) -> LoadStatus:
         """Where the load stands; all zero before its first second."""
@@ -225,6 +239,9 @@ class LoadRun:
     def requests(self) -> pl.DataFrame:
         """All attempts (`harness.recording.REQUESTS`), also of processes that were killed."""
         return read_attempts(shard.output for shard in self._shards)
+
+    def _write_flags(self, *, retries: bool) -> None:
+        write_text(self._flags_file, json.dumps({"retries": retries}) + "\n")
 
     def _launch(self, number: int) -> _Shard:
         output = self.directory / f"attempts-{number}.csv"

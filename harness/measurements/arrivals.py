@@ -24,7 +24,8 @@ def arrival_table(recording: Recording) -> pl.DataFrame:
     Columns: those of ``arrivals``; ``attempts``; ``bucket`` (the outcome of its last attempt,
     ``shed_by_generator`` without any); ``first_sent_s``; ``ended_s`` (of the last attempt, null
     when it never ended); ``in_time``: a login succeeded within the user's patience; ``decided``:
-    it was begun, and was not cut off by the end of the run while its user was still patient.
+    it was begun, and was not cut off by the end of the run while its user was still patient;
+    ``replica``: the last that an attempt is known to have reached, else empty.
     """
     per_arrival = recording.requests.group_by("arrival", maintain_order=True).agg(
         attempts=pl.len(),
@@ -33,6 +34,7 @@ def arrival_table(recording: Recording) -> pl.DataFrame:
         last_sent_s=pl.col("sent_s").max(),
         ended_s=pl.col("done_s").sort_by("attempt").last(),
         ok_s=pl.col("done_s").filter(pl.col("outcome") == "ok").min(),
+        replica=pl.col("replica").filter(pl.col("replica") != "").last(),
     )
     patience_s = recording.incident.load.client.patience_s
     end_s = math.inf if recording.info.end_s is None else recording.info.end_s
@@ -42,11 +44,20 @@ def arrival_table(recording: Recording) -> pl.DataFrame:
         .with_columns(
             pl.col("attempts").fill_null(0),
             pl.col("bucket").fill_null("shed_by_generator"),
+            pl.col("replica").fill_null(""),
             in_time=(pl.col("ok_s") <= pl.col("intended_s") + patience_s).fill_null(False),
         )
         .with_columns(decided=(pl.col("attempts") > 0) & ~cut_off)
         .sort("arrival")
     )
+
+
+def attempted_logins(table: pl.DataFrame) -> pl.DataFrame:
+    """The arrivals of an `arrival_table` that were meant to log in.
+
+    Who gives a wrong password is load, and is turned away in health as in an outage.
+    """
+    return table.filter(~pl.col("wrong_password"))
 
 
 def count_buckets(table: pl.DataFrame) -> Arrivals:

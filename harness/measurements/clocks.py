@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
 import polars as pl
@@ -73,11 +74,51 @@ def fix_events(recording: Recording) -> list[TimelineEvent]:
     ]
 
 
+@dataclass(frozen=True, slots=True)
+class Decoy:
+    """A decoy as it was played: from its first beginning to its last end.
+
+    ``name`` is its kind's, numbered where a kind was played more than once.
+    """
+
+    name: str
+    begin: TimelineEvent
+    end: TimelineEvent
+
+
+def decoys(recording: Recording) -> list[Decoy]:
+    """The decoys that were played to their end; one that takes several steps counts once."""
+    found: list[Decoy] = []
+    begun: dict[str, TimelineEvent] = {}
+    ended: Counter[str] = Counter()
+    played: Counter[str] = Counter()
+    for event in recording.events:
+        if event.kind != "decoy":
+            continue
+        if event.state == "begin":
+            begun.setdefault(event.name, event)
+            continue
+        ended[event.name] += 1
+        if ended[event.name] == event.detail.get("steps", 1):
+            ended[event.name] = 0
+            played[event.name] += 1
+            number = f"-{played[event.name]}" if played[event.name] > 1 else ""
+            found.append(Decoy(event.name + number, begun.pop(event.name, event), event))
+    return found
+
+
 def mitigated_s(recording: Recording) -> float | None:
-    """Replay second at which the last fixing action was complete; None before it is."""
+    """Replay second at which the last fixing action was complete; None before it is.
+
+    Its steps may end in any order.
+    """
     ended = [event for event in fix_events(recording) if event.state == "end"]
-    complete = ended and ended[-1].detail.get("step") == ended[-1].detail.get("steps")
-    return ended[-1].t_s if complete else None
+    if not ended:
+        return None
+    last = ended[-1]
+    at_s = last.detail.get("at_s")
+    steps = sum(1 for e in ended if e.name == last.name and e.detail.get("at_s") == at_s)
+    return last.t_s if steps == last.detail.get("steps", 1) else None
 
 
 def first_fix_s(recording: Recording) -> float | None:
@@ -91,10 +132,15 @@ def surge_s(recording: Recording, timemap: TimeMap) -> float | None:
     return None if surge is None else timemap.to_replay_s(surge.at_s)
 
 
+def onset_s(recording: Recording, timemap: TimeMap) -> float:
+    """Replay second at which the outage begins by its definition; before it all is calm."""
+    return timemap.to_replay_s(recording.incident.outage.begin_s)
+
+
 def clocks(recording: Recording, table: pl.DataFrame, timemap: TimeMap) -> Clocks:
     """All clocks of `recording` in incident seconds; None where the thing did not happen."""
     surge = surge_s(recording, timemap)
-    moments = first_moments(recording.samples, surge or 0.0)
+    moments = first_moments(recording.samples, onset_s(recording, timemap))
     patience_s = recording.incident.load.client.patience_s
     breach = slo_breach(table, recording.incident.slo, patience_s)
 

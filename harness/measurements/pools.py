@@ -37,8 +37,14 @@ def increase(counter: pl.DataFrame) -> pl.DataFrame:
     a retiring replica's goes on from what the same process last showed under its own name.
     """
     ordered = counter.sort("time_s", maintain_order=True)
-    previous = pl.col("value").shift(1).over(["target", "labels"])
-    before = ordered.with_columns(previous=pl.coalesce(previous, _before_retiring(ordered)))
+    own = {
+        "own": pl.col("value").shift(1).over(["target", "labels"]),
+        "own_s": pl.col("time_s").shift(1).over(["target", "labels"]),
+    }
+    # A replica may retire more than once: an earlier retirement's samples are another process's.
+    same = pl.col("own").is_not_null() & (
+        pl.col("before_s").is_null() | (pl.col("own_s") >= pl.col("before_s"))
+    )
     grown = (
         pl.when(pl.col("previous").is_null())
         .then(0.0)
@@ -46,23 +52,33 @@ def increase(counter: pl.DataFrame) -> pl.DataFrame:
         .then(pl.col("value"))
         .otherwise(pl.col("value") - pl.col("previous"))
     )
-    return before.select("time_s", "target", growth=grown)
+    return (
+        ordered.with_columns(**own, **_before_retiring(ordered))
+        .with_columns(previous=pl.when(same).then(pl.col("own")).otherwise(pl.col("before")))
+        .select("time_s", "target", growth=grown)
+    )
 
 
-def _before_retiring(ordered: pl.DataFrame) -> pl.Series:
-    """For each sample of a retiring target, the last one that its replica showed before it."""
+def _before_retiring(ordered: pl.DataFrame) -> dict[str, pl.Series]:
+    """For each sample of a retiring target, the last that its replica showed before it, and when.
+
+    Columns ``before`` and ``before_s``, null for all other targets.
+    """
     name = pl.col("target").str.strip_suffix(RETIRING)
     retiring = ordered.filter(pl.col("target").str.ends_with(RETIRING))
     replicas = ordered.filter(pl.col("target").is_in(retiring.select(name)["target"].to_list()))
     found = ordered.with_columns(target=name).join_asof(
-        replicas.select("time_s", "target", "labels", before="value"),
+        replicas.select("time_s", "target", "labels", before="value", before_s="time_s"),
         on="time_s",
         by=["target", "labels"],
         allow_exact_matches=False,
         check_sortedness=False,
     )
     is_retiring = ordered["target"].str.ends_with(RETIRING)
-    return pl.select(pl.when(is_retiring).then(found["before"]))["before"]
+    return {
+        column: pl.select(pl.when(is_retiring).then(found[column]))[column]
+        for column in ("before", "before_s")
+    }
 
 
 def total_increase(
@@ -73,6 +89,12 @@ def total_increase(
     inside = found.filter((pl.col("time_s") > begin_s) & (pl.col("time_s") <= end_s))
     # fsum: the same bits whatever the order, so that the verdict is the same bytes.
     return math.fsum(inside["growth"]) if inside.height else None
+
+
+def steepest_increase(samples: pl.DataFrame, metric: str) -> float:
+    """The most that a counter of one target grew from one sample to the next; 0 without any."""
+    growth = increase(series(samples, metric))["growth"].max()
+    return float(growth) if isinstance(growth, int | float) else 0.0
 
 
 @dataclass(frozen=True, slots=True)

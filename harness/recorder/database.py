@@ -8,6 +8,8 @@ from typing import Any
 import psycopg
 
 from harness.recorder.exposition import Reading, label_text
+from harness.stack.database import connect_timeout_s
+from harness.stack.sessions import RECORDER
 
 # pg_stat_activity's documented states of a client's session. Each is reported for every role that
 # was ever seen, so that "none" is a 0 and not a gap.
@@ -42,11 +44,17 @@ class DatabaseSampler:
     """Samples a PostgreSQL server over one connection that it keeps, and renews when it is lost.
 
     With the stack's monitor role that connection comes out of the reserved ones: it neither takes
-    one from the service nor is refused when the service has them all. Not for several threads.
+    one from the service nor is refused when the service has them all. Without ``keep`` it connects
+    anew for every sample, as many monitoring agents do. Not for several threads.
+
+    Connecting may take what the address says (``connect_timeout``), else two seconds.
     """
 
-    def __init__(self, dsn: str) -> None:
+    def __init__(self, dsn: str, *, keep: bool = True, application_name: str = RECORDER) -> None:
         self._dsn = dsn
+        self._keep = keep
+        self._application_name = application_name
+        self._connect_timeout_s = connect_timeout_s(dsn, CONNECT_TIMEOUT_S)
         self._connection: psycopg.Connection[Any] | None = None
         self._users: set[str] = set()
 
@@ -59,6 +67,8 @@ class DatabaseSampler:
         except psycopg.Error:
             self.close()
             raise
+        if not self._keep:
+            self.close()
         assert database is not None, "a database sees itself in pg_stat_database"
         name, backends, commits, rollbacks, most, superuser, reserved = database
         here = label_text({"datname": name})
@@ -93,8 +103,8 @@ class DatabaseSampler:
             self._connection = psycopg.connect(
                 self._dsn,
                 autocommit=True,
-                application_name="pooldrill-recorder",
-                connect_timeout=CONNECT_TIMEOUT_S,
+                application_name=self._application_name,
+                connect_timeout=self._connect_timeout_s,
                 options=f"-c statement_timeout={STATEMENT_TIMEOUT_MS}",
             )
         return self._connection

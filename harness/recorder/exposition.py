@@ -10,6 +10,8 @@ KEPT_PREFIXES = (
     "db_client_connection",
     "auth_",
     "gateway_",
+    "bystander_",
+    "bystander_",
     "process_cpu_seconds_total",
     "process_resident_memory_bytes",
 )

@@ -10,6 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType, TracebackType
+from typing import Protocol
 
 import httpx
 import polars as pl
@@ -17,14 +18,22 @@ import psycopg
 
 from harness.recorder.database import DatabaseSampler
 from harness.recorder.exposition import MetricPage, Reading
+from harness.recorder.machine import waiting_for_processor_s
 from harness.recorder.parts import Row, SampleParts, frame, in_replay_time
+from harness.recorder.pgbouncer import PgbouncerSampler
 from harness.stack import MetricTarget
 
 DATABASE_TARGET = "postgres"
+EXPORTER_TARGET = "exporter"
+PGBOUNCER_TARGET = "pgbouncer"
 RECORDER_TARGET = "recorder"
+MACHINE_TARGET = "machine"
 INTERVAL_S = 1.0
 STORE_EVERY_TICKS = 5
 MOST_TARGETS = 32
+
+WAITING = "node_pressure_cpu_waiting_seconds_total"
+"""As node_exporter calls it."""
 
 SeriesKey = tuple[str, str, str]
 """Target, metric, labels."""
@@ -40,15 +49,30 @@ class Pools:
     """None also where a pool has no limit."""
 
 
+class Sampler(Protocol):
+    """Something that is asked over a connection of its own."""
+
+    def sample(self) -> list[Reading]:
+        """Its present figures; raises `psycopg.Error` when it does not answer."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        ...
+
+
 class Recorder:
     """Samples all metric targets and the database each ``interval_s``, from `start` to `stop`.
 
-    ``targets`` is asked at every tick, so a replica that moved is followed. All rows of a tick
-    bear the instant at which it began. Besides what the parts say, each tick writes
+    ``targets`` is asked at every tick, so a replica that moved is followed. ``exporter_dsn`` is how
+    a monitoring agent would see the database: it connects for every sample, and may be refused.
+    ``pgbouncer_dsn`` is PgBouncer's console. All rows of a tick bear the instant at which it began.
+    Besides what the parts say, each tick writes
 
     * ``up`` for every target: 1, or 0 when it did not answer in time or not in the text format;
     * ``scrape_duration_seconds`` for every target that answered;
-    * ``recorder_ticks_missed_total`` and ``recorder_ticks_failed_total`` for the recorder.
+    * ``recorder_ticks_missed_total`` and ``recorder_ticks_failed_total`` for the recorder;
+    * ``node_pressure_cpu_waiting_seconds_total`` for the machine, where its kernel tells.
 
     A target that hangs costs its own samples only: it is asked again when it has given up.
     """
@@ -59,6 +83,8 @@ class Recorder:
         *,
         directory: Path,
         monitor_dsn: str | None = None,
+        exporter_dsn: str | None = None,
+        pgbouncer_dsn: str | None = None,
         interval_s: float = INTERVAL_S,
     ) -> None:
         self._targets = targets
@@ -66,7 +92,15 @@ class Recorder:
         self._timeout_s = 0.8 * interval_s
         self._parts = SampleParts(directory)
         self._page = MetricPage()
-        self._database = DatabaseSampler(monitor_dsn) if monitor_dsn else None
+        self._samplers: dict[str, Sampler] = {}
+        if monitor_dsn:
+            self._samplers[DATABASE_TARGET] = DatabaseSampler(monitor_dsn)
+        if exporter_dsn:
+            self._samplers[EXPORTER_TARGET] = DatabaseSampler(
+                exporter_dsn, keep=False, application_name=EXPORTER_TARGET
+            )
+        if pgbouncer_dsn:
+            self._samplers[PGBOUNCER_TARGET] = PgbouncerSampler(pgbouncer_dsn)
         self._client = httpx.Client(
             timeout=self._timeout_s,
             trust_env=False,
@@ -98,8 +132,8 @@ class Recorder:
         self._store()
         self._pool.shutdown(wait=True, cancel_futures=True)
         self._client.close()
-        if self._database is not None:
-            self._database.close()
+        for sampler in self._samplers.values():
+            sampler.close()
 
     def __enter__(self) -> Recorder:
         return self.start()
@@ -178,10 +212,10 @@ class Recorder:
         for target in targets:
             if self._is_free(target.name):
                 asked[target.name] = self._pool.submit(self._scrape, target.url)
-        if self._database is not None:
-            names.append(DATABASE_TARGET)
-            if self._is_free(DATABASE_TARGET):
-                asked[DATABASE_TARGET] = self._pool.submit(self._sample, self._database)
+        for name, sampler in self._samplers.items():
+            names.append(name)
+            if self._is_free(name):
+                asked[name] = self._pool.submit(self._sample, sampler)
         self._busy.update(asked)
         wait(asked.values(), timeout=self._timeout_s)
         rows: list[Row] = []
@@ -210,19 +244,23 @@ class Recorder:
             return []
         return [*readings, ("scrape_duration_seconds", "", time.monotonic() - began)]
 
-    def _sample(self, database: DatabaseSampler) -> list[Reading]:
+    def _sample(self, sampler: Sampler) -> list[Reading]:
         began = time.monotonic()
         try:
-            readings = database.sample()
+            readings = sampler.sample()
         except psycopg.Error:
             return []
         return [*readings, ("scrape_duration_seconds", "", time.monotonic() - began)]
 
     def _about_itself(self, epoch_s: float) -> list[Row]:
-        return [
+        rows = [
             (epoch_s, RECORDER_TARGET, "recorder_ticks_missed_total", "", float(self._missed)),
             (epoch_s, RECORDER_TARGET, "recorder_ticks_failed_total", "", float(self._failed)),
         ]
+        waiting_s = waiting_for_processor_s()
+        if waiting_s is not None:
+            rows.append((epoch_s, MACHINE_TARGET, WAITING, "", waiting_s))
+        return rows
 
     def _store(self) -> None:
         with self._rows_lock:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from harness import measurements
 from harness.report import words
 from harness.report.story import Story
 from harness.report.words import NOT_MEASURED
@@ -92,5 +93,5 @@ def _points(check: Check) -> str:
 
 
 def _decoy_words(story: Story, name: str) -> str:
-    events = (e for e in story.recording.events if e.kind == "decoy" and e.name == name)
-    return next((str(event.detail.get("says", "")) for event in events), "")
+    played = measurements.decoys(story.recording)
+    return next((str(d.end.detail.get("says", "")) for d in played if d.name == name), "")

@@ -18,6 +18,7 @@ from markupsafe import Markup
 from harness.measurements.model import Quantiles
 from harness.recording import BUCKETS, Recording
 from harness.report import figure, words
+from harness.report.alert_story import alert_story
 from harness.report.comparison import comparisons
 from harness.report.marks import KIND_STYLES
 from harness.report.setup import configuration, environment_rows, reproduce_commands
@@ -76,6 +77,7 @@ def _page(story: Story) -> dict[str, object]:
         "clocks": clock_rows(story),
         "zone": words.zone(incident),
         "comparisons": comparisons(story),
+        "alerts": alert_story(story),
         "events": event_rows(story),
         "colours": {kind: style[0] for kind, style in KIND_STYLES.items()},
         "buckets": [(name, getattr(verdict.arrivals, name)) for name in ("scheduled", *BUCKETS)],

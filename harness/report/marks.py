@@ -19,7 +19,6 @@ KIND_STYLES = {
     "decoy": ("#CC79A7", "x"),
     "note": ("#E69F00", "circle"),
     "fault": ("#D55E00", "diamond"),
-    "heal": ("#009E73", "diamond-open"),
     "death": ("#D55E00", "cross"),
     "clock": ("‹ink›", "triangle-down"),
 }

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from harness.recording import BUCKETS, Recording
 from harness.report import words
+from harness.report.alert_story import alert_story
 from harness.report.comparison import comparisons
 from harness.report.setup import reproduce_commands
 from harness.report.story import (
@@ -35,6 +36,7 @@ def render_postmortem(recording: Recording, verdict: Verdict) -> str:
         _summary(story),
         _timeline(story),
         _cause(story),
+        _alerts(story),
         _measures(story),
         _measured(story),
         "## Conclusion\n\n" + to_write("what was learned, in two or three sentences"),
@@ -64,17 +66,24 @@ def _summary(story: Story) -> str:
             f"{_date_clock(story, clocks.slo_breach)} - {_date_clock(story, clocks.recovered)} "
             f"({words.zone(incident)}), {words.duration(clocks.recovered - clocks.slo_breach)}"
         )
-    said = incident.postmortem
     lines = [
         "## Issue summary",
         f"**Duration:** {lasted}",
         f"**Impact:** {text(outcome_sentence(story))} "
         + to_write("what users noticed, and what it cost"),
-        f"**Root cause:** {text(said.root_cause if said else incident.truth.capacity_defect)}",
+        f"**Root cause:** {text(_root_cause(story))}",
     ]
     if story.verdict.outcome != "pass":
         lines.insert(1, f"> **{text(lead(story))}** Do not publish these numbers as they stand.")
     return "\n\n".join(lines)
+
+
+def _root_cause(story: Story) -> str:
+    """In the document's words, else in the definition's."""
+    said, truth = story.incident.postmortem, story.incident.truth
+    if said is not None:
+        return said.root_cause
+    return truth.capacity_defect.says if truth else "none: this is a healthy run"
 
 
 def _date_clock(story: Story, at_s: float) -> str:
@@ -102,11 +111,14 @@ def _event_words(row: EventRow) -> str:
 
 def _cause(story: Story) -> str:
     truth, said = story.incident.truth, story.incident.postmortem
-    lines = [
-        "## Root cause and resolution",
-        f"**Trigger:** {text(truth.trigger)}",
-        f"**Capacity defect:** {text(truth.capacity_defect)}",
-        f"**Sustaining loop:** {text(truth.sustaining_loop or 'none')}",
+    lines = ["## Root cause and resolution"]
+    if truth is None:
+        return "\n\n".join([*lines, "Nothing was wrong: this is a benign control."])
+    loop = truth.sustaining_loop
+    lines += [
+        f"**Trigger:** {text(truth.trigger.says)}",
+        f"**Capacity defect:** {text(truth.capacity_defect.says)}",
+        f"**Sustaining loop:** {text(loop.says if loop else 'none')}",
     ]
     if said is not None:
         lines.append(f"**Resolution:** {text(said.resolution)}")
@@ -117,9 +129,26 @@ def _cause(story: Story) -> str:
     return "\n\n".join(lines)
 
 
+def _alerts(story: Story) -> str:
+    told = alert_story(story)
+    lines = ["## What the alerts would have done"]
+    if not told.evaluated:
+        return "\n\n".join([*lines, text(told.why)])
+    lines += [text(sentence) for sentence in told.sentences]
+    if told.rows:
+        head = ("Alert", "Severity", "Fired", "From the first harm", "Resolved", "Times")
+        rows = [
+            (r.alert, r.severity, r.fired or r.state, r.lead, r.resolved, r.count)
+            for r in told.rows
+        ]
+        lines.append(_table(head, rows))
+    lines.append(f"{told.silent} further rules stayed silent. {text(told.assumptions)}")
+    return "\n\n".join(lines)
+
+
 def _measures(story: Story) -> str:
     said, truth = story.incident.postmortem, story.incident.truth
-    measures = [*(said.measures if said else ()), *truth.accepted_fixes]
+    measures = [*(said.measures if said else ()), *(truth.accepted_fixes if truth else ())]
     boxes = [f"- [ ] {text(measure)} {to_write('owner, date')}" for measure in measures]
     again = f"`pooldrill run {story.incident.name}`"
     boxes.append(f"- [ ] Run {again} against the corrected configuration and see it not reproduce")

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from harness.incident import Phase, SetPool
+from harness.incident import Action, Phase
 from harness.report import words
 from harness.report.story import Story
 from harness.report.words import NOT_MEASURED
+
+TOLD_ELSEWHERE = {"do", "at", "says", "by", "clock", "fix", "settle", "plateau"}
+"""Fields of an action that the timeline shows."""
 
 
 def configuration(story: Story) -> tuple[tuple[str, tuple[tuple[str, str], ...]], ...]:
@@ -15,7 +18,7 @@ def configuration(story: Story) -> tuple[tuple[str, tuple[tuple[str, str], ...]]
     incident = story.incident
     service, pool, client = incident.service, incident.service.pool, incident.load.client
     limit = "unlimited" if pool.limit is None else f"{pool.limit} a replica"
-    fixes = [_fix_words(event) for event in incident.timeline if isinstance(event, SetPool)]
+    fixes = [_fix_words(event) for event in incident.fixes]
     return (
         (
             "Service",
@@ -26,6 +29,7 @@ def configuration(story: Story) -> tuple[tuple[str, tuple[tuple[str, str], ...]]
                 ("pool timeout", words.duration(pool.timeout_s)),
                 ("work in the transaction", words.duration(service.work_s)),
                 ("defects", ", ".join(service.defects) or "none"),
+                *_of_its_own(story),
                 *(("changed by", text) for text in fixes),
             ),
         ),
@@ -33,6 +37,7 @@ def configuration(story: Story) -> tuple[tuple[str, tuple[tuple[str, str], ...]]
             "Around it",
             (
                 ("gateway timeout", words.duration(incident.gateway.timeout_s)),
+                *_pgbouncer(story),
                 ("max_connections", str(incident.database.max_connections)),
                 ("reserved connections", str(incident.database.reserved_connections)),
                 ("accounts", words.number(incident.database.users)),
@@ -64,14 +69,39 @@ def configuration(story: Story) -> tuple[tuple[str, tuple[tuple[str, str], ...]]
     )
 
 
+def _of_its_own(story: Story) -> Iterator[tuple[str, str]]:
+    """What only some incidents' services have."""
+    service = story.incident.service
+    if service.backups:
+        yield "backups", str(service.backups)
+    for name, own in service.exceptions.items():
+        named = own.model_dump(mode="json", exclude_none=True)
+        pool = named.pop("pool", {})
+        told = {**named, **{f"pool {key}": value for key, value in pool.items()}}
+        yield name, ", ".join(f"{key} {value}" for key, value in told.items())
+    if service.hash.latency_s:
+        yield "hash takes at least", words.duration(service.hash.latency_s)
+    if "session-over-teardown" in service.defects:
+        yield "teardown", words.duration(service.teardown_s)
+    if service.pool.implementation == "sqlalchemy-sync":
+        yield "threads", str(service.pool.threads)
+
+
+def _pgbouncer(story: Story) -> Iterator[tuple[str, str]]:
+    config = story.incident.pgbouncer
+    if config is not None:
+        yield "PgBouncer", f"{config.pool_mode} mode, default_pool_size {config.default_pool_size}"
+
+
 def _from(story: Story, phase: Phase) -> str:
     return words.clock(story.incident, phase.at_s, with_seconds=False)
 
 
-def _fix_words(event: SetPool) -> str:
-    named = {"size": event.size, "max_overflow": event.max_overflow, "timeout": event.timeout_s}
-    changed = ", ".join(f"{key} {value:g}" for key, value in named.items() if value is not None)
-    return f"set-pool {changed}, replicas {words.duration(event.bake_s)} apart"
+def _fix_words(event: Action) -> str:
+    """A fix and what it names: ``set-pool size 20, bake 29m``."""
+    named = event.model_dump(mode="json", exclude_defaults=True)
+    told = {key: value for key, value in named.items() if key not in TOLD_ELSEWHERE}
+    return " ".join([event.do, ", ".join(f"{key} {value}" for key, value in told.items())]).strip()
 
 
 def environment_rows(story: Story) -> tuple[tuple[str, str], ...]:

@@ -46,13 +46,15 @@ class PoolFacts:
     """What the pools showed over the run; None where nothing was measured.
 
     ``timeouts`` as replayed, ``timeouts_weighted`` at the incident's length. ``full_ratio`` is the
-    share of seconds between surge and mitigation in which the pools were full.
+    share of seconds between surge and mitigation in which the pools were full, all together;
+    ``full_alone`` the replicas whose own pool was, in more than half of them.
     """
 
     timeouts: float | None
     timeouts_weighted: float | None
     peak_waiting: float | None
     full_ratio: float | None
+    full_alone: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -118,7 +120,20 @@ def _pool_facts(recording: Recording, timemap: TimeMap) -> PoolFacts:
         timeouts_weighted=float(weighted) if counted else None,
         peak_waiting=float(waiting) if isinstance(waiting, int | float) else None,
         full_ratio=full.height / busy.height if busy.height else None,
+        full_alone=_full_alone(recording, surge_s, fix_s),
     )
+
+
+def _full_alone(recording: Recording, begin_s: float, end_s: float) -> tuple[str, ...]:
+    """The replicas whose own pool was full in more than half of these replay seconds."""
+    inside = recording.samples.filter(pl.col("time_s").is_between(begin_s, end_s))
+    found = []
+    for name in recording.incident.service.replica_names:
+        totals = pool_totals(inside.filter(pl.col("target") == name)).filter(pl.col("limit") > 0)
+        full = totals.filter(pl.col("used") >= pl.col("limit") * NEARLY_FULL)
+        if totals.height and full.height > totals.height / 2:
+            found.append(name)
+    return tuple(found)
 
 
 def lead(story: Story) -> str:
@@ -126,7 +141,8 @@ def lead(story: Story) -> str:
     checks = story.verdict.checks
     of = {kind: [check for check in checks if check.outcome == kind] for kind in OUTCOME_WORDS}
     if story.verdict.outcome == "pass":
-        return f"Reproduced: all {words.plural(len(checks), 'check')} passed."
+        shown = "Healthy" if story.incident.kind == "benign" else "Reproduced"
+        return f"{shown}: all {words.plural(len(checks), 'check')} passed."
     if story.verdict.outcome == "fail":
         failed = of["fail"]
         listed = ", ".join(check_words(check) for check in failed)
@@ -159,7 +175,8 @@ def measured_words(check: Check) -> str:
 def outcome_sentence(story: Story) -> str:
     """What happened to the users and why, in plain words."""
     users, clocks = story.verdict.users, story.verdict.clocks_s
-    during = f"during {words.duration(_outage_s(story))} of outage"
+    what = "the run" if story.incident.kind == "benign" else "outage"
+    during = f"during {words.duration(_outage_s(story))} of {what}"
     parts = []
     if stopped := _stopped_clock(story):
         parts.append(f"The run ended early, at {stopped} of the incident")
@@ -206,11 +223,15 @@ def _outage_s(story: Story) -> float:
 def _pool_clause(story: Story) -> str:
     """`: the pools … were full …`, as far as that was measured."""
     service, surge = story.incident.service, story.incident.surge
-    pool = words.pool(service.pool.size, service.pool.max_overflow)
+    by_then = story.incident.pool_at(story.incident.outage.begin_s)
+    pool = words.pool(by_then.size, by_then.max_overflow)
     whose = f"the connection pools ({words.plural(service.replicas, 'replica')} × {pool})"
     full = story.pools.full_ratio
     if full is None:
         return f"; how full {whose} were was not measured"
+    alone = story.pools.full_alone
+    if full < 0.5 and alone and len(alone) < service.replicas:
+        return f": of {whose}, {words.listed(alone)} had a full one"
     if full == 0:
         return f"; {whose} were never full"
     if full < 0.5:

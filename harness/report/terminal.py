@@ -9,6 +9,7 @@ from rich.text import Text
 
 from harness.recording import BUCKETS, Recording
 from harness.report import words
+from harness.report.alert_story import AlertStory, alert_story
 from harness.report.story import (
     OUTCOME_WORDS,
     SOURCES,
@@ -25,6 +26,9 @@ from harness.report.story import (
 from harness.verdicts import Outcome, Verdict
 
 STYLES: dict[Outcome, str] = {"pass": "bold green", "fail": "bold red", "invalid": "bold yellow"}
+MOST_ALERTS = 5
+"""Alerts that are shown; the report has them all."""
+
 MARKS: dict[Outcome, str] = {"pass": "✓", "fail": "✗", "invalid": "?"}
 
 
@@ -36,6 +40,8 @@ def summary(recording: Recording, verdict: Verdict) -> RenderableType:
     parts.append(_section("Figures", _figures(key_figures(story))))
     parts.append(_section(f"Clocks ({words.zone(story.incident)})", _clocks(clock_rows(story))))
     parts.append(_section("Arrivals", _arrivals(verdict)))
+    told = alert_story(story)
+    parts.append(_section("Alerts", _alerts(told)))
     parts.append(_section("Checks", _checks(verdict)))
     return Group(*parts)
 
@@ -83,6 +89,18 @@ def _arrivals(verdict: Verdict) -> Text:
         if count:
             text.append(f"  {name} {words.number(count)}", "" if name == "ok" else "yellow")
     return text
+
+
+def _alerts(told: AlertStory) -> RenderableType:
+    """What they come to, and the first few that fired."""
+    if not told.evaluated:
+        return Text(told.why, "dim italic")
+    table = _grid()
+    for row in told.rows[:MOST_ALERTS]:
+        table.add_row(Text(row.alert), Text(row.fired or row.state, "bold"), Text(row.lead, "dim"))
+    rest = len(told.rows) - MOST_ALERTS
+    more = [Text(f"and {rest} more", "dim")] if rest > 0 else []
+    return Group(*(Text(sentence) for sentence in told.sentences), table, *more)
 
 
 def _checks(verdict: Verdict) -> RenderableType:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 
 from harness.incident import Incident
@@ -65,3 +66,9 @@ def plural(count: float, one: str, many: str = "") -> str:
 def pool(size: int, max_overflow: int) -> str:
     """A pool's limit as its two settings: ``5+0``."""
     return f"{size}+{'∞' if max_overflow < 0 else max_overflow}"
+
+
+def listed(names: Sequence[str]) -> str:
+    """``a``, ``a and b``, ``a, b and c``."""
+    *first, last = names
+    return f"{', '.join(first)} and {last}" if first else last

@@ -35,6 +35,11 @@ class Database(Protocol):
         ...
 
     @property
+    def exporter_dsn(self) -> str | None:
+        """A monitoring agent's address; None where there is none."""
+        ...
+
+    @property
     def child(self) -> Child | None:
         """The server's process, when it is ours."""
         ...
@@ -94,6 +99,11 @@ class ExternalPostgres:
         return self._dsn
 
     @property
+    def exporter_dsn(self) -> None:
+        """None: a foreign server's roles are not ours to create."""
+        return None
+
+    @property
     def child(self) -> None:
         """None: the server is not ours."""
         return None
@@ -106,6 +116,11 @@ class ExternalPostgres:
                 self._dsn, connect_timeout=2, options=f"-c statement_timeout={timeout_ms}"
             ) as connection:
                 connection.execute("DROP TABLE IF EXISTS sessions, users CASCADE")
+
+
+def connect_timeout_s(dsn: str, usual_s: int) -> int:
+    """How long connecting to ``dsn`` may take: what it says itself, else ``usual_s``."""
+    return int(conninfo_to_dict(dsn).get("connect_timeout") or usual_s)
 
 
 _USER_TABLES = """

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 from harness.errors import PortTakenError
 
@@ -34,3 +36,16 @@ def require_free(port: int, what: str) -> int:
                 remedy="Stop what listens there, or leave the port out to have a free one chosen.",
             ) from error
     return port
+
+
+@contextmanager
+def held(port: int) -> Iterator[None]:
+    """Nobody is given the port inside, and nobody listens on it: connections are refused.
+
+    Where it cannot be held it is left to its luck.
+    """
+    with socket.socket() as holder:
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        with suppress(OSError):
+            holder.bind((LOOPBACK, port))
+        yield

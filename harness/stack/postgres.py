@@ -1,12 +1,10 @@
-"""PostgreSQL of our own: initialised, started, awaited, and gone without a trace afterwards."""
+"""PostgreSQL of our own: up with its roles, away and back, and gone without a trace afterwards."""
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
+import math
 import secrets
 import shutil
-import signal
 import threading
 from pathlib import Path
 from urllib.parse import quote
@@ -18,40 +16,24 @@ from harness.errors import PartStartError, PortTakenError
 from harness.incident import DatabaseConfig
 from harness.stack.database import STOP_S
 from harness.stack.guard import guard
-from harness.stack.ports import LOOPBACK, free_port, require_free
-from harness.stack.postgres_programs import Identity, new_folder, programs, server_identity
+from harness.stack.ports import LOOPBACK, free_port, held, require_free
+from harness.stack.postgres_process import Installation, remove_shared_memory
+from harness.stack.postgres_programs import new_folder, programs, server_identity
 from harness.stack.process import Child, wait_until
 
-NAME = "postgres"
 APP_ROLE = "auth"
 APP_DATABASE = "auth"
 MONITOR_ROLE = "pooldrill_monitor"
+EXPORTER_ROLE = "exporter"
 ADMIN_ROLE = "postgres"
 
-INITDB_TIMEOUT_S = 60.0
-READY_TIMEOUT_S = 45.0
-FREE_PORT_ATTEMPTS = 3
+BIND_ATTEMPTS = 3
 BIND_FAILED = "could not bind"
+SHUTDOWN_S = 10.0
+"""For a fast shutdown whose data is needed again; it takes a fraction of a second."""
 
-# Settings of a server whose data is thrown away after the run. Durability is off because its cost
-# is this machine's disk: a flush of 1 to 50 ms in each commit would be a second bottleneck behind
-# the pool, different on each machine. synchronous_commit stays on, so a commit's code path is the
-# usual one. What is not named here is PostgreSQL's default, as in production.
-SETTINGS = {
-    "fsync": "off",
-    "full_page_writes": "off",
-    "synchronous_commit": "on",
-    "wal_level": "minimal",
-    "max_wal_senders": "0",
-    "max_wal_size": "256MB",
-    "track_io_timing": "off",
-    "jit": "off",
-    "io_method": "sync",  # three I/O worker processes fewer; the data is in memory anyway
-    "dynamic_shared_memory_type": "mmap",  # goes with the data folder, even after kill -9
-    "unix_socket_directories": "",
-    "log_line_prefix": "%m [%p] %q%u@%d ",
-    "log_checkpoints": "off",
-}
+CONNECT_S = 2
+"""For a connection on loopback; libpq takes no less."""
 
 
 class EmbeddedPostgres:
@@ -59,14 +41,25 @@ class EmbeddedPostgres:
 
     `start` returns when the roles `auth` and `pooldrill_monitor` and the empty database `auth`
     are there. The monitor may use the reserved connections, so that it still gets in when the
-    service has taken all others.
+    service has taken all others. The role `exporter` is there when the configuration has one.
     """
 
-    def __init__(self, child: Child, folder: Path, port: int, passwords: dict[str, str]) -> None:
+    def __init__(
+        self,
+        installation: Installation,
+        config: DatabaseConfig,
+        child: Child,
+        port: int,
+        passwords: dict[str, str],
+    ) -> None:
+        self._installation = installation
+        self._config = config
         self._child = child
-        self._folder = folder
         self._passwords = passwords
         self.port = port
+        self._restarting = threading.Lock()
+        self._launching = threading.Lock()
+        self._stopped = False
 
     @classmethod
     def start(
@@ -87,20 +80,18 @@ class EmbeddedPostgres:
         identity = server_identity()
         folder = new_folder(identity)
         guard().add_folder(folder)
+        roles = [ADMIN_ROLE, APP_ROLE, MONITOR_ROLE]
+        if config.exporter != "none":
+            roles.append(EXPORTER_ROLE)
+        passwords = {role: secrets.token_urlsafe(18) for role in roles}
         try:
-            binaries = programs(folder, identity)
-            admin_password = secrets.token_urlsafe(18)
-            _initialise(folder, binaries, identity, admin_password, log)
-            child, bound = _start_server(folder, binaries, identity, config, log, port, cancelled)
+            installation = Installation(folder, programs(folder, identity), identity, log)
+            installation.initialise(ADMIN_ROLE, passwords[ADMIN_ROLE])
+            child, bound = _start_server(installation, config, port, cancelled)
         except BaseException:
             _remove(folder)
             raise
-        passwords = {
-            ADMIN_ROLE: admin_password,
-            APP_ROLE: secrets.token_urlsafe(18),
-            MONITOR_ROLE: secrets.token_urlsafe(18),
-        }
-        server = cls(child, folder, bound, passwords)
+        server = cls(installation, config, child, bound, passwords)
         try:
             server._create_roles()
         except BaseException as error:
@@ -118,103 +109,154 @@ class EmbeddedPostgres:
     @property
     def monitor_dsn(self) -> str:
         """The recorder's address: pg_monitor and a right to the reserved connections."""
-        return self._address(MONITOR_ROLE, APP_DATABASE)
+        return self._patient(self._address(MONITOR_ROLE, APP_DATABASE))
+
+    @property
+    def exporter_dsn(self) -> str | None:
+        """A monitoring agent's address, with or without the right to the reserved connections."""
+        if EXPORTER_ROLE not in self._passwords:
+            return None
+        return self._address(EXPORTER_ROLE, APP_DATABASE)
 
     @property
     def admin_dsn(self) -> str:
         """The superuser's address, in the database `auth`."""
-        return self._address(ADMIN_ROLE, APP_DATABASE)
+        return self._patient(self._address(ADMIN_ROLE, APP_DATABASE))
 
     @property
     def child(self) -> Child:
-        """The server's process."""
+        """The server's present process."""
         return self._child
+
+    def slow_down_connecting(self) -> None:
+        """From now on each new connection takes ``connect_delay_s``; nothing when that is 0.
+
+        Not from the start, so that our own roles and accounts are there in the usual time.
+        `PartStartError` when the server does not take it up.
+        """
+        delay_s = int(self._config.connect_delay_s)
+        if not delay_s:
+            return
+        try:
+            with psycopg.connect(self.admin_dsn, autocommit=True) as connection:
+                connection.execute(f"ALTER SYSTEM SET pre_auth_delay = {delay_s}")
+                connection.execute("SELECT pg_reload_conf()")
+                # The postmaster, which makes the connections, reads its files before it tells its
+                # children to: what one of them shows holds for it as well.
+                shown = "SELECT setting FROM pg_settings WHERE name = 'pre_auth_delay'"
+                wait_until(
+                    "PostgreSQL to slow connecting down",
+                    lambda: connection.execute(shown).fetchone() == (str(delay_s),),
+                    timeout_s=10.0,
+                    watching=[self._child],
+                )
+        except psycopg.Error as error:
+            raise PartStartError(f"PostgreSQL's pre_auth_delay: {error}") from error
+
+    def restart(
+        self,
+        *,
+        max_connections: int | None = None,
+        down_s: float = 0.0,
+        cancelled: threading.Event | None = None,
+    ) -> None:
+        """Fast shutdown, ``down_s`` seconds of absence, and back on the same port and data.
+
+        All sessions are cut. When ``cancelled`` is set or `stop` called meanwhile it returns at
+        once, without a server. Raises `PartStartError` when the server does not come back; it is
+        dead then, unexpectedly.
+        """
+        cancelled = cancelled or threading.Event()
+        with self._restarting:
+            self._child.stop(SHUTDOWN_S)
+            if max_connections is not None:
+                change = {"max_connections": max_connections}
+                self._config = self._config.model_copy(update=change)
+            # Clients try to connect all the time. Without a listener one of these connections
+            # could be given this very port as its own, and the server could not come back.
+            with held(self.port):
+                if cancelled.wait(down_s):
+                    return
+            for attempt in range(BIND_ATTEMPTS):
+                if not self._launch_again():
+                    return
+                try:
+                    self._installation.await_ready(self._child, cancelled=cancelled)
+                except PartStartError:
+                    if self._stopped or cancelled.is_set():
+                        return
+                    if attempt == BIND_ATTEMPTS - 1 or BIND_FAILED not in self._child.log_tail():
+                        raise
+                else:
+                    return
 
     def stop(self, within_s: float = STOP_S) -> None:
         """Fast shutdown (sessions are cut), then the folder goes. May be called again."""
-        segment = _shared_memory_id(self._folder)
+        with self._launching:
+            self._stopped = True
+        segment = self._installation.shared_memory()
         polite = self._child.stop(within_s)
         if segment is not None and (not polite or self._child.returncode != 0):
-            _remove_shared_memory(segment)
-        _remove(self._folder)
+            remove_shared_memory(segment)
+        _remove(self._installation.folder)
+
+    def _launch_again(self) -> bool:
+        """A new process in the old one's place; False when the server was stopped for good."""
+        with self._launching:
+            if self._stopped:
+                return False
+            self._child.stop(0.0)  # the guard forgets it; it has ended
+            self._child = self._installation.launch(self._config, self.port)
+            return True
 
     def _address(self, role: str, database: str) -> str:
         password = quote(self._passwords[role], safe="")
         return f"postgresql://{role}:{password}@{LOOPBACK}:{self.port}/{database}"
 
+    def _patient(self, address: str) -> str:
+        """The address, saying how long a connection takes where that is more than usual."""
+        delay_s = math.ceil(self._config.connect_delay_s)
+        return f"{address}?connect_timeout={delay_s + CONNECT_S}" if delay_s else address
+
     def _create_roles(self) -> None:
         with psycopg.connect(
             self._address(ADMIN_ROLE, "postgres"), autocommit=True, connect_timeout=5
         ) as connection:
-            for role in (APP_ROLE, MONITOR_ROLE):
-                connection.execute(
-                    sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}").format(
-                        sql.Identifier(role), sql.Literal(self._passwords[role])
+            for role, password in self._passwords.items():
+                if role != ADMIN_ROLE:
+                    # Whoever connects pays for them: the service alone shall.
+                    costs = self._config.scram_iterations if role == APP_ROLE else 4096
+                    connection.execute(f"SET scram_iterations = {costs}")
+                    connection.execute(
+                        sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}").format(
+                            sql.Identifier(role), sql.Literal(password)
+                        )
                     )
-                )
             connection.execute(f"GRANT pg_monitor, pg_use_reserved_connections TO {MONITOR_ROLE}")
+            if self._config.exporter != "none":
+                connection.execute(f"GRANT pg_monitor TO {EXPORTER_ROLE}")
+            if self._config.exporter == "reserved":
+                connection.execute(f"GRANT pg_use_reserved_connections TO {EXPORTER_ROLE}")
             connection.execute(f"CREATE DATABASE {APP_DATABASE} OWNER {APP_ROLE}")
 
 
-def _initialise(
-    folder: Path, binaries: Path, identity: Identity | None, password: str, log: Path
-) -> None:
-    password_file = folder / "password"
-    password_file.touch(mode=0o600)
-    password_file.write_text(password)
-    if identity is not None:
-        shutil.chown(password_file, identity.user, identity.group)
-    argv = [
-        str(binaries / "initdb"),
-        f"--pgdata={folder / 'data'}",
-        f"--username={ADMIN_ROLE}",
-        f"--pwfile={password_file}",
-        "--auth=scram-sha-256",
-        "--encoding=UTF8",
-        "--locale=C",
-        "--no-sync",
-        "--no-instructions",
-        "--no-data-checksums",
-    ]
-    initdb = _child("initdb", argv, folder, identity, log, signal.SIGTERM)
-    initdb.finish(INITDB_TIMEOUT_S)
-    password_file.unlink()
-
-
 def _start_server(
-    folder: Path,
-    binaries: Path,
-    identity: Identity | None,
+    installation: Installation,
     config: DatabaseConfig,
-    log: Path,
     port: int | None,
     cancelled: threading.Event | None,
 ) -> tuple[Child, int]:
-    settings = SETTINGS | {
-        "listen_addresses": LOOPBACK,
-        "max_connections": str(config.max_connections),
-        "reserved_connections": str(config.reserved_connections),
-    }
-    for attempt in range(FREE_PORT_ATTEMPTS):
+    """The server's first process and its port, which is another one when the first was lost."""
+    for attempt in range(BIND_ATTEMPTS):
         chosen = free_port() if port is None else port
-        argv = [str(binaries / "postgres"), "-D", str(folder / "data"), "-p", str(chosen)]
-        for key, value in settings.items():
-            argv += ["-c", f"{key}={value}"]
-        # SIGINT is the fast shutdown; SIGTERM would wait for the clients to go.
-        child = _child(NAME, argv, folder, identity, log, signal.SIGINT)
+        child = installation.launch(config, chosen)
         try:
-            wait_until(
-                "PostgreSQL to accept connections",
-                lambda: _is_ready(folder),
-                timeout_s=READY_TIMEOUT_S,
-                watching=[child],
-                cancelled=cancelled,
-            )
+            installation.await_ready(child, cancelled=cancelled)
         except PartStartError as error:
             child.stop(STOP_S)
             if BIND_FAILED not in child.log_tail():
                 raise
-            if port is not None or attempt == FREE_PORT_ATTEMPTS - 1:
+            if port is not None or attempt == BIND_ATTEMPTS - 1:
                 raise PortTakenError(
                     f"PostgreSQL cannot listen on {LOOPBACK}:{chosen}{child.log_tail()}"
                 ) from error
@@ -224,54 +266,6 @@ def _start_server(
         else:
             return child, chosen
     raise AssertionError("unreachable")
-
-
-def _child(
-    name: str,
-    argv: list[str],
-    folder: Path,
-    identity: Identity | None,
-    log: Path,
-    stop_signal: signal.Signals,
-) -> Child:
-    return Child(
-        name,
-        argv,
-        log=log,
-        # TZ spares initdb its search for the machine's time zone; C keeps the log in English.
-        env={"LC_ALL": "C", "TZ": "UTC", "PATH": "/usr/bin:/bin"},
-        cwd=folder,
-        stop_signal=stop_signal,
-        user=identity.user if identity else None,
-        group=identity.group if identity else None,
-    )
-
-
-def _postmaster_lines(folder: Path) -> list[str]:
-    try:
-        return (folder / "data" / "postmaster.pid").read_text().splitlines()
-    except OSError:
-        return []
-
-
-def _is_ready(folder: Path) -> bool:
-    """The eighth line of postmaster.pid is the server's state (PostgreSQL's pidfile.h)."""
-    lines = _postmaster_lines(folder)
-    return len(lines) >= 8 and lines[7].strip() == "ready"
-
-
-def _shared_memory_id(folder: Path) -> int | None:
-    """The seventh line of postmaster.pid ends with the id of the server's SysV segment."""
-    lines = _postmaster_lines(folder)
-    words = lines[6].split() if len(lines) >= 7 else []
-    return int(words[1]) if len(words) == 2 else None
-
-
-def _remove_shared_memory(segment: int) -> None:
-    """Remove the few bytes of SysV memory that a killed PostgreSQL could not remove itself."""
-    ipc_rmid = 0
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).shmctl(segment, ipc_rmid, None)
 
 
 def _remove(folder: Path) -> None:

@@ -37,7 +37,7 @@ class Identity:
 
 
 def server_identity() -> Identity | None:
-    """Whom to run as: None means as ourselves. PostgreSQL refuses to run as root."""
+    """Whom to run as: None means as ourselves. PostgreSQL and PgBouncer refuse to run as root."""
     if os.geteuid() != 0:
         return None
     try:
@@ -50,11 +50,11 @@ def server_identity() -> Identity | None:
     return Identity(entry.pw_uid, entry.pw_gid)
 
 
-def new_folder(identity: Identity | None) -> Path:
+def new_folder(identity: Identity | None, prefix: str = "pooldrill-pg-") -> Path:
     """A fresh temporary folder that belongs to ``identity`` and is closed to everybody else."""
     places = [tempfile.gettempdir(), "/tmp", "/var/tmp"]  # noqa: S108 - mkdtemp makes it private
     place = next((p for p in places if identity is None or _reachable(Path(p))), places[0])
-    folder = Path(tempfile.mkdtemp(prefix="pooldrill-pg-", dir=place))
+    folder = Path(tempfile.mkdtemp(prefix=prefix, dir=place))
     if identity is not None:
         os.chown(folder, identity.user, identity.group)
     return folder

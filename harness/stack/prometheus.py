@@ -9,7 +9,7 @@ import re
 import shutil
 import subprocess
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -112,8 +112,13 @@ class Prometheus:
         folder: Path,
         port: int | None = None,
         cancelled: threading.Event | None = None,
+        options: Sequence[str] = (),
+        evaluation_s: float = 1.0,
     ) -> Prometheus:
         """Start the server with no targets yet and wait until it is ready.
+
+        ``folder/tsdb`` is its database, which may hold blocks already; ``options`` are further
+        arguments of its command line; ``evaluation_s`` is the default step of subqueries.
 
         Raises `PortTakenError` when ``port`` was given and is taken, `PartStartError` with the
         end of the log when the server does not come up.
@@ -122,7 +127,7 @@ class Prometheus:
             require_free(port, "Prometheus")
         targets = folder / "targets.json"
         config = folder / "prometheus.yml"
-        config.write_text(scrape_config(targets))
+        config.write_text(scrape_config(targets, evaluation_s=evaluation_s))
         for attempt in range(FREE_PORT_ATTEMPTS):
             chosen = free_port() if port is None else port
             argv = [
@@ -131,6 +136,7 @@ class Prometheus:
                 f"--storage.tsdb.path={folder / 'tsdb'}",
                 f"--web.listen-address={LOOPBACK}:{chosen}",
                 "--log.level=warn",
+                *options,
             ]
             child = Child(NAME, argv, log=logs / f"{NAME}.log", env={"PATH": os.defpath})
             server = cls(program, child, chosen, targets)
@@ -225,14 +231,14 @@ def _label_text(labels: Mapping[str, str]) -> str:
     return ",".join(f'{name}="{own[name]}"' for name in sorted(own))
 
 
-def scrape_config(targets: Path) -> str:
+def scrape_config(targets: Path, *, evaluation_s: float = 1.0) -> str:
     """The server's configuration as YAML: all targets come from the file ``targets``."""
     return yaml.safe_dump(
         {
             "global": {
                 "scrape_interval": "1s",
                 "scrape_timeout": "900ms",
-                "evaluation_interval": "1s",
+                "evaluation_interval": f"{round(evaluation_s * 1000)}ms",
             },
             "scrape_configs": [
                 {

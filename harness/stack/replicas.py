@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
@@ -13,7 +14,7 @@ import httpx
 
 from harness.errors import InfrastructureError, PartStartError, UsageError
 from harness.incident import ServiceConfig
-from harness.stack.gateway import GatewayControl
+from harness.stack.gateway import GatewayControl, Upstream
 from harness.stack.process import wait_until
 from harness.stack.service import Replica
 
@@ -21,10 +22,23 @@ LAST_SCRAPE_S = 1.3
 """A drained replica stays this long, so that the one-second scrapes see its last counters."""
 
 STOP_S = 1.5
+PREFIX = "replica"
+"""A serving replica is called so and has a number; backups are called otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """The replicas at one moment.
+
+    ``current`` serve, by name; ``retiring`` were replaced and work off what they have.
+    """
+
+    current: Mapping[str, Replica] = field(default_factory=dict)
+    retiring: tuple[Replica, ...] = ()
 
 
 class Replicas:
-    """The service's processes by name; changes happen one after the other.
+    """The service's processes by name. Several may change at once, each once at a time.
 
     ``moved`` is called whenever an address has come or gone. When ``cancelled`` is set nothing
     new is started any more.
@@ -44,25 +58,28 @@ class Replicas:
         self._folder = folder
         self._cancelled = cancelled
         self._moved = moved
-        self._changing = threading.RLock()
-        self._current: dict[str, Replica] = {}
-        self._retiring: list[Replica] = []
+        self._changing: dict[str, threading.Lock] = {}
+        self._adding = threading.Lock()
+        self._lock = threading.Lock()
+        """For what follows: held for moments only."""
+        self._shown = Shown()
         self._launched: list[Replica] = []
+
+    @property
+    def shown(self) -> Shown:
+        """Those that serve and those that retire, at one moment."""
+        return self._shown
 
     @property
     def current(self) -> Mapping[str, Replica]:
         """Those that serve now; a snapshot."""
-        return MappingProxyType(dict(self._current))
+        return self._shown.current
 
-    @property
-    def retiring(self) -> tuple[Replica, ...]:
-        """Those that were replaced and still work off what they have."""
-        return tuple(self._retiring)
-
-    def launch(
-        self, name: str, service: ServiceConfig, dsn: str, *, generation: int = 1
-    ) -> Replica:
+    def launch(self, name: str, service: ServiceConfig, dsn: str) -> Replica:
         """Start a process and return at once. It serves nobody yet."""
+        # Counted by launches, not by successes: a process that failed has left its announcement.
+        with self._lock:
+            generation = 1 + sum(launched.name == name for launched in self._launched)
         replica = Replica.launch(
             name, service, dsn=dsn, logs=self._logs, folder=self._folder, generation=generation
         )
@@ -80,9 +97,16 @@ class Replicas:
             replica.stop(within_s=0.5)
             raise
 
-    def serve(self, replica: Replica) -> None:
-        """From now on this is the replica of its name."""
-        self._current[replica.name] = replica
+    def serve(self, replica: Replica, *, retiring: Replica | None = None) -> None:
+        """From now on this is the replica of its name; ``retiring`` works off what it has.
+
+        Both at once: nobody sees the old process under two names, or for a moment under none.
+        """
+        with self._lock:
+            current = {**self._shown.current, replica.name: replica}
+            leaving = (*self._shown.retiring, *([retiring] if retiring else []))
+            self._shown = Shown(MappingProxyType(current), leaving)
+        self._moved()
 
     def replace(
         self,
@@ -94,30 +118,56 @@ class Replicas:
         drain_s: float,
     ) -> Replica:
         """Start the new process beside the old one, switch over, drain and end the old one."""
-        with self._changing:
+        with self._change(name):
             old = self._get(name)
-            new = self.launch(name, service, dsn, generation=old.generation + 1)
+            new = self.launch(name, service, dsn)
             self.await_ready(new)
-            self._switch(new, control)
-            self._retiring.append(old)
+            control.set_url(name, new.url)
+            self.serve(new, retiring=old)
             try:
-                self._moved()
                 _drain(old, control, drain_s)
                 self._cancelled.wait(LAST_SCRAPE_S)
                 old.stop()
             finally:
-                self._retiring.remove(old)
-                self._moved()
+                self._retired(old)
             return new
 
-    def restart(self, name: str, dsn: str, control: GatewayControl) -> Replica:
-        """End the old process, then start the new one with the same configuration."""
-        with self._changing:
+    @contextmanager
+    def adding(self) -> Iterator[str]:
+        """The name that the next replica gets; no other change happens inside."""
+        with self._adding:
+            numbers = [
+                int(number)
+                for name in self.current
+                for prefix, _, number in [name.rpartition("-")]
+                if prefix == PREFIX
+            ]
+            yield f"{PREFIX}-{max(numbers, default=0) + 1}"
+
+    def add(self, name: str, service: ServiceConfig, dsn: str, control: GatewayControl) -> Replica:
+        """Start one more and give it its share of the users, when it is ready."""
+        new = self.launch(name, service, dsn)
+        self.await_ready(new)
+        upstream = Upstream(name=name, url=new.url, weight=service.weight(name))
+        try:
+            control.upstreams([*control.state().upstreams, upstream])
+        except BaseException:
+            new.stop()
+            raise
+        self.serve(new)
+        return new
+
+    def restart(
+        self, name: str, dsn: str, control: GatewayControl, service: ServiceConfig | None = None
+    ) -> Replica:
+        """End the old process, then start one as it was, or with another configuration."""
+        with self._change(name):
             old = self._get(name)
             old.stop()
-            new = self.launch(name, old.config, dsn, generation=old.generation + 1)
+            new = self.launch(name, service or old.config, dsn)
             self.await_ready(new)
-            self._switch(new, control)
+            control.set_url(name, new.url)
+            self.serve(new)
             return new
 
     def stop(self) -> None:
@@ -130,14 +180,20 @@ class Replicas:
             replica.stop(within_s=max(0.0, deadline - time.monotonic()))
 
     def _get(self, name: str) -> Replica:
-        if name not in self._current:
-            known = ", ".join(sorted(self._current))
-            raise UsageError(f"no replica is called {name}: {known}")
-        return self._current[name]
+        current = self.current
+        if name not in current:
+            raise UsageError(f"no replica is called {name}: {', '.join(sorted(current))}")
+        return current[name]
 
-    def _switch(self, new: Replica, control: GatewayControl) -> None:
-        control.set_url(new.name, new.url)
-        self.serve(new)
+    def _change(self, name: str) -> threading.Lock:
+        """Held while the replica of this name changes."""
+        with self._lock:
+            return self._changing.setdefault(name, threading.Lock())
+
+    def _retired(self, old: Replica) -> None:
+        with self._lock:
+            leaving = tuple(replica for replica in self._shown.retiring if replica is not old)
+            self._shown = Shown(self._shown.current, leaving)
         self._moved()
 
 

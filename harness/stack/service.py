@@ -108,6 +108,7 @@ def service_environment(config: ServiceConfig, *, name: str, dsn: str) -> dict[s
     settings = {
         "AUTH_DATABASE_URL": dsn,
         "AUTH_REPLICA": name,
+        "AUTH_RELEASE": str(config.release),
         "AUTH_HOST": LOOPBACK,
         "AUTH_POOL__IMPLEMENTATION": pool.implementation,
         "AUTH_POOL__NAME": pool.name,
@@ -124,13 +125,17 @@ def service_environment(config: ServiceConfig, *, name: str, dsn: str) -> dict[s
         "AUTH_RETRY_AFTER_S": _number(config.retry_after_s),
         "AUTH_DEFECTS": ",".join(config.defects),
     }
-    # The service refuses settings that its pool would ignore, so only those with a meaning go.
+    # The service refuses settings that would have no effect, so only those with a meaning go.
     if pool.min_size is not None:
         settings["AUTH_POOL__MIN_SIZE"] = str(pool.min_size)
     if pool.max_waiting:
         settings["AUTH_POOL__MAX_WAITING"] = str(pool.max_waiting)
     if pool.implementation == "sqlalchemy-sync":
         settings["AUTH_POOL__THREADS"] = str(pool.threads)
+    if "session-over-teardown" in config.defects:
+        settings["AUTH_TEARDOWN_MS"] = _number(config.teardown_s * 1000)
+    if config.hash.latency_s > 0:
+        settings["AUTH_HASH__LATENCY_MS"] = _number(config.hash.latency_s * 1000)
     return settings | _hash_environment(config.hash)
 
 

@@ -2,69 +2,48 @@
 
 from __future__ import annotations
 
-import os
-import platform
-import shutil
 import signal
-import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
-from concurrent.futures import wait as wait_for_all
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import Any
 
-import httpx
 import polars as pl
-import psycopg
 
-from harness.errors import (
-    PrometheusMissingError,
-    UsageError,
+from harness.errors import UsageError
+from harness.incident import (
+    DatabaseConfig,
+    GatewayConfig,
+    PgbouncerConfig,
+    ServiceConfig,
+    Signal,
 )
-from harness.incident import DatabaseConfig, GatewayConfig, ServiceConfig
-from harness.recording import SESSIONS, EventState
-from harness.stack.database import Database, ExternalPostgres
-from harness.stack.gateway import Gateway, Upstream
-from harness.stack.guard import guard
-from harness.stack.postgres import EmbeddedPostgres
-from harness.stack.process import Child
-from harness.stack.prometheus import Program, Prometheus, ScrapeTarget, find_program
-from harness.stack.replicas import Replicas
-from harness.stack.service import Replica, seed_accounts
+from harness.recording import EventState
+from harness.stack.bystander import Bystander
+from harness.stack.database import Database
+from harness.stack.describing import environment
+from harness.stack.gateway import Gateway
+from harness.stack.parts import RETIRING as RETIRING
+from harness.stack.parts import DeadPart, MetricTarget, Parts
+from harness.stack.pgbouncer import NAME as PGBOUNCER
+from harness.stack.pgbouncer import Pgbouncer
+from harness.stack.postgres import APP_ROLE, EmbeddedPostgres
+from harness.stack.postgres_process import NAME as POSTGRES
+from harness.stack.prometheus import Prometheus
+from harness.stack.service import Replica
+from harness.stack.sessions import Service, Which, by_user, locked_users, terminate
+from harness.stack.starting import EMBEDDED, Wanted, start_parts
 
 OnEvent = Callable[[str, EventState, Mapping[str, Any]], None]
 """Called with what happens to the stack: name (``stack``, ``reconfigure``, …), state, detail."""
 
-EMBEDDED = "embedded"
-GATEWAY_TARGET = "gateway"
-RETIRING = "-retiring"
 DRAIN_S = 5.0
 
 
-@dataclass(frozen=True, slots=True)
-class MetricTarget:
-    """Something to scrape: a stable name and its present address."""
-
-    name: str
-    url: str
-    generation: int = 1
-    """The how-manieth process of its name it is."""
-
-
-class DeadPart(NamedTuple):
-    """A part that ended although nobody asked it to; ``why`` has the end of its log."""
-
-    part: str
-    why: str
-
-
 class Stack:
-    """PostgreSQL, the service's replicas, the gateway and, when installed, Prometheus.
+    """PostgreSQL, the service's replicas, the gateway; PgBouncer and Prometheus, where wanted.
 
     A context manager made by `start`. Its methods may be called from several threads; changes
     to the replicas happen one after the other.
@@ -74,31 +53,10 @@ class Stack:
         self, service: ServiceConfig, *, directory: Path, on_event: OnEvent | None = None
     ) -> None:
         self._service = service
-        self._logs = directory
         self._on_event: OnEvent = on_event or (lambda name, state, detail: None)
-        self._exit = ExitStack()
-        self._cancelled = threading.Event()
+        self._parts = Parts(directory)
         self._stopped = False
-        self._client = httpx.Client(timeout=5.0, trust_env=False)
-        self._folder = Path(tempfile.mkdtemp(prefix="pooldrill-stack-"))
-        self._replicas = Replicas(
-            client=self._client,
-            logs=directory,
-            folder=self._folder,
-            cancelled=self._cancelled,
-            moved=self._tell_prometheus,
-        )
         self.ready_s = 0.0
-        self.prometheus: Prometheus | None = None
-        self.why_no_prometheus = "it was not asked for"
-        self._database: Database | None = None
-        self._gateway: Gateway | None = None
-        # What is entered last ends first: gateway, replicas, Prometheus, PostgreSQL.
-        self._exit.callback(self._clear_up)
-        self._exit.callback(self._stop_postgres)
-        self._exit.callback(self._stop_prometheus)
-        self._exit.callback(self._stop_replicas)
-        self._exit.callback(self._stop_gateway)
 
     @classmethod
     def start(
@@ -108,6 +66,7 @@ class Stack:
         database: DatabaseConfig,
         *,
         directory: Path,
+        pgbouncer: PgbouncerConfig | None = None,
         prometheus: bool = True,
         require_prometheus: bool = False,
         postgres: str = EMBEDDED,
@@ -120,23 +79,33 @@ class Stack:
         database. Without an installed Prometheus, `prometheus` is None and
         `why_no_prometheus` says why, unless it is required.
 
-        1. together: PostgreSQL (or the check of the named database), the gateway, Prometheus;
+        1. together: PostgreSQL (or the check of the named database) with PgBouncer after it, the
+           gateway, Prometheus;
         2. together: the replicas, and the accounts;
-        3. the gateway and Prometheus learn the replicas' addresses.
+        3. the gateway and Prometheus learn the replicas' addresses;
+        4. connecting to the database becomes as slow as it is to be.
 
-        Raises `PartStartError`, `PortTakenError`, `PrometheusMissingError` or
-        `TargetRefusedError`; nothing is left running then.
+        Raises `PartStartError`, `PortTakenError`, `PrometheusMissingError`,
+        `PgbouncerMissingError`, `TargetRefusedError`, or `UsageError` for what a database of the
+        user's cannot be made to do; nothing is left running then.
         """
+        wanted = Wanted(
+            service,
+            gateway,
+            database,
+            pgbouncer=pgbouncer,
+            prometheus=prometheus,
+            require_prometheus=require_prometheus,
+            postgres=postgres,
+            allowed_host=allowed_host,
+        )
         stack = cls(service, directory=directory, on_event=on_event)
+        began = time.monotonic()
         try:
-            stack._start(
-                gateway,
-                database,
-                prometheus=prometheus or require_prometheus,
-                require_prometheus=require_prometheus,
-                postgres=postgres,
-                allowed_host=allowed_host,
-            )
+            stack._on_event("stack", "begin", {"replicas": service.replicas})
+            start_parts(stack._parts, wanted)
+            stack.ready_s = time.monotonic() - began
+            stack._on_event("stack", "at", {"ready_s": round(stack.ready_s, 3)})
         except BaseException:
             stack.stop()
             raise
@@ -152,85 +121,79 @@ class Stack:
     @property
     def gateway(self) -> Gateway:
         """The gateway and its control."""
-        assert self._gateway is not None, "the stack was started"
-        return self._gateway
+        assert self._parts.gateway is not None, "the stack was started"
+        return self._parts.gateway
 
     @property
     def postgres(self) -> Database:
         """The database and its addresses."""
-        assert self._database is not None, "the stack was started"
-        return self._database
+        assert self._parts.database is not None, "the stack was started"
+        return self._parts.database
+
+    @property
+    def owns_database(self) -> bool:
+        """Whether the database is ours to restart and to be made slow."""
+        return isinstance(self._parts.database, EmbeddedPostgres)
+
+    @property
+    def exporter_dsn(self) -> str | None:
+        """A monitoring agent's address of the database; None where there is no agent."""
+        return self.postgres.exporter_dsn
+
+    @property
+    def pgbouncer(self) -> Pgbouncer | None:
+        """What stands between the service and the database, if anything."""
+        return self._parts.pgbouncer
+
+    @property
+    def pgbouncer_dsn(self) -> str | None:
+        """The address of PgBouncer's console; None where there is no PgBouncer."""
+        return None if self.pgbouncer is None else self.pgbouncer.console_dsn
+
+    @property
+    def prometheus(self) -> Prometheus | None:
+        """The Prometheus beside the stack, where one is installed."""
+        return self._parts.prometheus
+
+    @property
+    def why_no_prometheus(self) -> str:
+        """Why there is none."""
+        return self._parts.why_no_prometheus
 
     @property
     def replicas(self) -> Mapping[str, Replica]:
-        """The replicas by name, each with its present configuration; a snapshot."""
-        return self._replicas.current
+        """The replicas by name, backups too, each with its present configuration; a snapshot."""
+        return self._parts.replicas.current
+
+    @property
+    def replica_names(self) -> tuple[str, ...]:
+        """The replicas' names in order, with those that were added and without the backups."""
+        return tuple(name for name in self.replicas if name not in self._service.backup_names)
 
     def metric_targets(self) -> tuple[MetricTarget, ...]:
-        """What can be scraped now.
+        """What can be scraped now: replicas, backups, the gateway, bystanders.
 
         A replaced replica that still works off its requests is there under its name with
         ``-retiring``: it holds connections, and refuses logins, until it has ended.
         """
-        # The retiring first: a replica that is being replaced now is then seen once or not at
-        # all, and never under both names, which would count what it does twice.
-        targets = [
-            MetricTarget(f"{r.name}{RETIRING}", r.metrics_url, r.generation)
-            for r in self._replicas.retiring
-        ]
-        targets += [
-            MetricTarget(name, r.metrics_url, r.generation) for name, r in self.replicas.items()
-        ]
-        if self._gateway is not None:
-            targets.append(MetricTarget(GATEWAY_TARGET, self._gateway.metrics_url))
-        return tuple(targets)
-
-    @property
-    def replica_names(self) -> tuple[str, ...]:
-        """The replicas' names, in order."""
-        return self._service.replica_names
+        return self._parts.metric_targets()
 
     def dead_parts(self) -> tuple[DeadPart, ...]:
         """The parts that ended although nobody asked them to."""
-        return tuple(
-            DeadPart(child.name, child.describe_death())
-            for child in self._children()
-            if child.died_unexpectedly()
-        )
+        return self._parts.dead()
 
     def environment(self) -> dict[str, Any]:
         """Machine, versions and addresses, for ``environment.json``; no passwords."""
-        with psycopg.connect(self.postgres.admin_dsn, connect_timeout=5) as connection:
-            database_host, database_port = connection.info.host, connection.info.port
-            version = connection.info.parameter_status("server_version")
-        prometheus = self.prometheus
-        return {
-            "platform": platform.platform(),
-            "cpu_count": os.cpu_count(),
-            "python": platform.python_version(),
-            "postgres": version,
-            "prometheus": prometheus.program.version if prometheus else None,
-            "why_no_prometheus": None if prometheus else self.why_no_prometheus,
-            "ready_s": round(self.ready_s, 3),
-            "addresses": {
-                "gateway": self.gateway.url,
-                "gateway_control": self.gateway.control.url,
-                "postgres": f"{database_host}:{database_port}",
-                "prometheus": prometheus.url if prometheus else None,
-                **{name: replica.url for name, replica in self.replicas.items()},
-            },
-        }
+        return environment(self._parts, ready_s=self.ready_s)
 
     def sessions(self) -> pl.DataFrame:
         """The users that have sessions in the database, and how many: ``user``, ``sessions``.
 
-        Users without a session are left out.
+        Users without a session are left out. Raises `psycopg.Error` when it does not answer.
         """
-        with psycopg.connect(self.postgres.admin_dsn, connect_timeout=5) as connection:
-            rows = connection.execute(_SESSIONS_BY_USER).fetchall()
-        return pl.DataFrame(rows, schema=SESSIONS, orient="row")
+        return by_user(self.postgres.admin_dsn)
 
-    # -- what can be done to it -------------------------------------------------------------
+    # -- what can be done to its processes --------------------------------------------------
 
     def reconfigure(
         self, name: str, service: ServiceConfig, *, drain_s: float = DRAIN_S
@@ -241,24 +204,46 @@ class Stack:
         it); when it is ready the gateway's address is switched, the old one works off what it
         has for at most ``drain_s`` seconds and is ended.
         """
+        dsn, control = self._parts.service_dsn, self.gateway.control
         with self._event("reconfigure", name):
-            return self._replicas.replace(
-                name, service, self.postgres.dsn, self.gateway.control, drain_s=drain_s
-            )
+            return self._parts.replicas.replace(name, service, dsn, control, drain_s=drain_s)
 
-    def restart(self, name: str) -> Replica:
-        """End a replica and start it again as it was; its users get errors meanwhile."""
+    def restart(self, name: str, service: ServiceConfig | None = None) -> Replica:
+        """End a replica and start it again, as it was or with another configuration.
+
+        Its users get errors meanwhile. The old process's connections are free for the new one.
+        """
+        dsn, control = self._parts.service_dsn, self.gateway.control
         with self._event("restart", name):
-            return self._replicas.restart(name, self.postgres.dsn, self.gateway.control)
+            return self._parts.replicas.restart(name, dsn, control, service)
+
+    def scale_out(self, config: ServiceConfig) -> Replica:
+        """Start one more replica with this configuration; it serves when this returns."""
+        replicas = self._parts.replicas
+        with replicas.adding() as name, self._event("scale-out", name):
+            return replicas.add(name, config, self._parts.service_dsn, self.gateway.control)
+
+    def set_pgbouncer(self, *, default_pool_size: int) -> None:
+        """Give PgBouncer another pool size while it runs; it holds when this returns.
+
+        Raises `UsageError` where there is no PgBouncer, `InfrastructureError` when it refuses.
+        """
+        if self.pgbouncer is None:
+            raise UsageError(
+                "there is no PgBouncer in this stack",
+                remedy="Give the incident one: `pgbouncer: {default_pool_size: 20}`.",
+            )
+        with self._event("set-pgbouncer", PGBOUNCER):
+            self.pgbouncer.resize(default_pool_size)
 
     def kill(
         self, name: str, number: signal.Signals = signal.SIGKILL, *, expected: bool = False
     ) -> None:
-        """Send a signal to a part: a replica's name, `postgres`, `gateway` or `prometheus`.
+        """Send a signal to a part: a replica, `postgres`, `gateway`, a bystander, ….
 
         With ``expected`` its death is not reported by `dead_parts`.
         """
-        parts = {child.name: child for child in self._children()}
+        parts = {child.name: child for child in self._parts.children()}
         if name not in parts:
             raise UsageError(f"no part is called {name}: {', '.join(sorted(parts))}")
         child = parts[name]
@@ -267,13 +252,60 @@ class Stack:
         self._on_event("kill", "at", {"part": name, "signal": number.name})
         child.send(number)
 
+    def bystander(self, signal: Signal) -> AbstractContextManager[Bystander]:
+        """A bystander that gives this signal inside the context, and is scraped meanwhile."""
+        return self._parts.bystanders.attending(
+            signal, gateway_url=self.url, database_dsn=self.postgres.admin_dsn
+        )
+
+    # -- what can be done to its database ---------------------------------------------------
+
+    def restart_database(self, *, max_connections: int | None = None, down_s: float = 0.0) -> None:
+        """Shut the embedded server down, cutting all sessions, and start it ``down_s`` later.
+
+        It comes back on the same port, with its data, and with ``max_connections`` if given.
+        Returns early, without a database, when the stack is stopped meanwhile. Raises
+        `UsageError` for a database of the user's, `PartStartError` when it does not come back.
+        """
+        database = self.postgres
+        if not isinstance(database, EmbeddedPostgres):
+            raise UsageError(
+                "only the embedded database can be restarted",
+                remedy="Leave --stack out, or restart the database by hand.",
+            )
+        with self._event("restart-database", POSTGRES):
+            database.restart(
+                max_connections=max_connections, down_s=down_s, cancelled=self._parts.cancelled
+            )
+
+    def terminate_sessions(self, which: Which, older_s: float) -> int:
+        """End the service's sessions that have been so for ``older_s`` seconds at least.
+
+        ``blocking`` are all sessions, but for the recorder's, for which another one has waited
+        that long. Returns how many were told to end. Raises `InfrastructureError` when the
+        database does not do it.
+        """
+        service = Service(role=APP_ROLE)
+        if not self.owns_database:  # whose role may be anybody's
+            service = Service(names=tuple(self.replicas))
+        return terminate(self.postgres.admin_dsn, which, older_s, service)
+
+    def locked_users(self) -> AbstractContextManager[None]:
+        """A session named `migration` holds the users' table for itself inside the context.
+
+        It may be ended by anybody meanwhile: leaving never fails. Raises `InfrastructureError`
+        on entering when the lock is not to be had within ten seconds.
+        """
+        return locked_users(self.postgres.admin_dsn)
+
+    # -- how it ends ------------------------------------------------------------------------
+
     def stop(self) -> None:
         """End everything, in at most five seconds; may be called again."""
         if not self._stopped:
             self._stopped = True
             self._on_event("stack", "end", {})
-        self._cancelled.set()
-        self._exit.close()
+        self._parts.stop()
 
     def __enter__(self) -> Stack:
         return self
@@ -285,141 +317,6 @@ class Stack:
         trace: TracebackType | None,
     ) -> None:
         self.stop()
-
-    # -- how it starts ----------------------------------------------------------------------
-
-    def _start(
-        self,
-        gateway: GatewayConfig,
-        database: DatabaseConfig,
-        *,
-        prometheus: bool,
-        require_prometheus: bool,
-        postgres: str,
-        allowed_host: str | None,
-    ) -> None:
-        began = time.monotonic()
-        guard().add_folder(self._folder)
-        self._on_event("stack", "begin", {"replicas": self._service.replicas})
-        program = self._find_prometheus(require_prometheus) if prometheus else None
-        with ThreadPoolExecutor(thread_name_prefix="stack-start") as pool:
-            first: list[Future[None]] = [
-                pool.submit(self._start_postgres, database, postgres, allowed_host),
-                pool.submit(self._start_gateway, gateway),
-            ]
-            if program is not None:
-                first.append(pool.submit(self._start_prometheus, program))
-            self._join(first)
-            launched = [
-                self._replicas.launch(name, self._service, self.postgres.dsn)
-                for name in self._service.replica_names
-            ]
-            self._join(
-                [
-                    pool.submit(self._seed, database.users),
-                    *(pool.submit(self._replicas.await_ready, replica) for replica in launched),
-                ]
-            )
-        for replica in launched:
-            self._replicas.serve(replica)
-        self.gateway.control.upstreams(
-            Upstream(name=replica.name, url=replica.url) for replica in launched
-        )
-        self._tell_prometheus()
-        self.ready_s = time.monotonic() - began
-        self._on_event("stack", "at", {"ready_s": round(self.ready_s, 3)})
-
-    def _join(self, futures: list[Future[None]]) -> None:
-        """Wait for all; when one fails, call the others off and raise its error."""
-        try:
-            for future in futures:
-                future.result()
-        except BaseException:
-            self._cancelled.set()
-            wait_for_all(futures)
-            raise
-
-    def _start_postgres(
-        self, config: DatabaseConfig, address: str, allowed_host: str | None
-    ) -> None:
-        if address == EMBEDDED:
-            log = self._logs / "postgres.log"
-            self._database = EmbeddedPostgres.start(config, log=log, cancelled=self._cancelled)
-        else:
-            self._database = ExternalPostgres.attach(address, allowed_host=allowed_host)
-
-    def _start_gateway(self, config: GatewayConfig) -> None:
-        self._gateway = Gateway.start(
-            config,
-            self._service.replica_names,
-            client=self._client,
-            logs=self._logs,
-            folder=self._folder,
-            cancelled=self._cancelled,
-        )
-
-    def _find_prometheus(self, required: bool) -> Program | None:
-        found = find_program()
-        if isinstance(found, Program):
-            return found
-        self.why_no_prometheus = found.reason
-        if required:
-            raise PrometheusMissingError(
-                f"Prometheus is needed, but {found.reason}",
-                remedy="Install it: `apt-get install prometheus`, or from prometheus.io.",
-            )
-        return None
-
-    def _start_prometheus(self, program: Program) -> None:
-        self.prometheus = Prometheus.start(
-            program,
-            client=self._client,
-            logs=self._logs,
-            folder=self._folder,
-            cancelled=self._cancelled,
-        )
-
-    def _seed(self, users: int) -> None:
-        log = self._logs / "accounts.log"
-        seed_accounts(self.postgres.dsn, users, self._service.hash, log=log)
-
-    # -- how it ends, and what it tells -----------------------------------------------------
-
-    def _stop_gateway(self) -> None:
-        if self._gateway is not None:
-            self._gateway.stop()
-
-    def _stop_replicas(self) -> None:
-        if self.prometheus is not None:
-            self.prometheus.child.ask_to_stop()  # meanwhile: all of it has five seconds
-        self._replicas.stop()
-
-    def _stop_prometheus(self) -> None:
-        if self.prometheus is not None:
-            self.prometheus.stop(within_s=0.5)
-
-    def _stop_postgres(self) -> None:
-        if self._database is not None:
-            self._database.stop(within_s=1.3)
-
-    def _clear_up(self) -> None:
-        self._client.close()
-        shutil.rmtree(self._folder, ignore_errors=True)
-        guard().drop_folder(self._folder)
-
-    def _tell_prometheus(self) -> None:
-        if self.prometheus is None:
-            return
-        jobs = {GATEWAY_TARGET: "gateway"}
-        self.prometheus.set_targets(
-            ScrapeTarget(
-                job=jobs.get(target.name, "auth"),
-                name=target.name.removesuffix(RETIRING),
-                address=httpx.URL(target.url).netloc.decode(),
-                generation=target.generation,
-            )
-            for target in self.metric_targets()
-        )
 
     @contextmanager
     def _event(self, what: str, part: str) -> Iterator[None]:
@@ -434,21 +331,3 @@ class Stack:
         finally:
             detail["took_s"] = round(time.monotonic() - began, 3)
             self._on_event(what, "end", detail)
-
-    def _children(self) -> tuple[Child, ...]:
-        children = [replica.child for replica in self.replicas.values()]
-        if self._gateway is not None:
-            children.append(self._gateway.child)
-        if self.prometheus is not None:
-            children.append(self.prometheus.child)
-        if self._database is not None and self._database.child is not None:
-            children.append(self._database.child)
-        return tuple(children)
-
-
-# A user's name is `user` and its number, counted from 0.
-_SESSIONS_BY_USER = """
-    SELECT substr(users.username, 5)::integer AS number, count(*) AS sessions
-    FROM sessions JOIN users ON users.id = sessions.user_id
-    GROUP BY users.username ORDER BY number
-"""

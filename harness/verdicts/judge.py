@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from harness.recording import Recording
 from harness.verdicts import reproduction, validity
+from harness.verdicts.alerts import alerts
 from harness.verdicts.evidence import measure
 from harness.verdicts.model import Verdict, merge
 
@@ -23,6 +24,6 @@ def judge(recording: Recording) -> Verdict:
         latency_s=evidence.latency,
         clocks_s=evidence.clocks,
         capacity=evidence.capacity,
-        alerts=(),
+        alerts=alerts(recording, evidence.clocks),
         checks=checks,
     )

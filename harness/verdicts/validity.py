@@ -20,6 +20,9 @@ MAX_COUNTER_DRIFT = 0.03
 """Share by which pool timeouts may differ between metrics and clients: a replaced replica takes
 the increments since its last scrape with it."""
 
+CUT_OFF = ("upstream_unreachable", "database_unavailable")
+"""Answers behind which a session may have been committed: the connection broke on the way back."""
+
 
 def run_complete(evidence: Evidence) -> Check:
     """The run came to its end, and said so."""
@@ -101,20 +104,27 @@ def start_lag(evidence: Evidence) -> Check:
 
 
 def sampled(evidence: Evidence) -> Check:
-    """Each replica, the gateway and the database were seen in nearly every second."""
+    """Each replica, the gateway and the database were seen in nearly every second.
+
+    Seconds in which the timeline itself had taken a part away are not asked for.
+    """
     samples = evidence.recording.samples
     seconds = max(1, int(evidence.timemap.replay_length_s))
-    up = samples.filter((pl.col("metric") == "up") & (pl.col("value") == 1))
-    covered = dict(
-        up.with_columns(second=pl.col("time_s").floor())
-        .filter(pl.col("second").is_between(0, seconds - 1))
-        .group_by("target", maintain_order=True)
-        .agg(pl.col("second").n_unique() / seconds)
-        .iter_rows()
-    )
-    wanted = [*evidence.recording.incident.service.replica_names, "gateway", "postgres"]
-    worst = min(wanted, key=lambda target: covered.get(target, 0.0))
-    share = round(covered.get(worst, 0.0), 4)
+    up = samples.filter((pl.col("metric") == "up") & (pl.col("time_s") >= 0))
+    first_s = up["time_s"].min()
+    zero_s = first_s if isinstance(first_s, float) else 0.0
+    # Counted from the first tick: ticks near the turn of a second fall to either side of it.
+    seen: dict[str, set[int]] = {}
+    for target, time_s in up.filter(pl.col("value") == 1).select("target", "time_s").iter_rows():
+        seen.setdefault(target, set()).add(round(time_s - zero_s))
+    service = evidence.recording.incident.service
+    covered = {}
+    for part in (*service.replica_names, *service.backup_names, "gateway", "postgres"):
+        away = measurements.away_seconds(evidence.recording, part)
+        asked = {n for n in range(seconds) if math.floor(n + zero_s) not in away}
+        covered[part] = len(seen.get(part, set()) & asked) / max(1, len(asked))
+    worst = min(covered, key=covered.__getitem__)
+    share = round(covered[worst], 4)
     thin = share < MIN_COVERAGE
     return Check(
         id="recording.sampled",
@@ -138,6 +148,7 @@ def database_agrees(evidence: Evidence) -> Check:
     unheard = set(
         recording.requests.filter(
             outcome.is_in(["gateway_timeout", "client_timeout", "in_flight_at_end", "refused"])
+            | pl.col("code").is_in(CUT_OFF)
         )["user"]
     )
     lost, unexplained = good - stored, stored - good - unheard
@@ -169,11 +180,13 @@ def metrics_agree(evidence: Evidence) -> Check:
     unheard = recording.requests.filter(
         pl.col("outcome").is_in(["client_timeout", "gateway_timeout", "in_flight_at_end"])
     ).height
+    # A restart takes a process's counters with it before they can be read once more.
+    lost = _lost_by_restarts(evidence)
     outcome: Outcome = "pass"
     why = ""
     if counted is None:
         outcome, why = "invalid", "no pool metrics were recorded"
-    elif not heard * (1 - MAX_COUNTER_DRIFT) - 5 <= counted:
+    elif counted < heard * (1 - MAX_COUNTER_DRIFT) - 5 - lost:
         outcome, why = "invalid", "the pools counted fewer timeouts than clients heard of"
     elif counted > (heard + unheard) * (1 + MAX_COUNTER_DRIFT) + 5:
         outcome, why = "invalid", "the pools counted timeouts that no client accounts for"
@@ -184,6 +197,14 @@ def metrics_agree(evidence: Evidence) -> Check:
         measured=counted,
         why=why,
     )
+
+
+def _lost_by_restarts(evidence: Evidence) -> float:
+    """Pool timeouts that may have gone uncounted: two seconds' worth for each process ended."""
+    restarts = measurements.restarts(evidence.recording)
+    if not restarts:
+        return 0.0
+    return 2 * restarts * measurements.steepest_increase(evidence.recording.samples, TIMEOUTS)
 
 
 def prometheus_agrees(evidence: Evidence) -> Iterator[Check]:
@@ -201,7 +222,7 @@ def prometheus_agrees(evidence: Evidence) -> Iterator[Check]:
     why = ""
     if ours is None or theirs is None:
         why = "one of the two has no pool metrics"
-    elif abs(theirs - ours) > MAX_COUNTER_DRIFT * ours + 20:
+    elif abs(theirs - ours) > MAX_COUNTER_DRIFT * ours + 20 + _lost_by_restarts(evidence):
         why = "the two saw different counts"
     yield Check(
         id="recording.prometheus_agrees",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import signal
@@ -24,17 +25,26 @@ from harness.incident import ClientPolicy
 from harness.load import LoadRun, LoadStatus, RateSegment, compile_arrivals, suggested_shards
 from harness.recording import BUCKETS, REQUESTS
 from harness.stack.process import wait_until
+from scenarios import login_client
 from tests import load_targets
 from tests.load_targets import Stall, Target
 
 LENGTH_S = 1.0
 END_S = 2.5
 AHEAD_S = 0.5
+SEEN_WITHIN_S = 0.75
+"""By then a load process has seen its flags: it looks four times a second."""
+
 ONCE = ClientPolicy(timeout_s=2.2)
 THRICE = ClientPolicy(
     timeout_s=2, attempts=3, backoff_initial_s=0.05, backoff_max_s=0.1, patience_s=5
 )
 BUDGETED = THRICE.model_copy(update={"retry_budget": 0.2})
+STUBBORN = ClientPolicy(
+    timeout_s=2, attempts=20, backoff_initial_s=2, backoff_max_s=2, patience_s=60
+)
+PROBLEM = b'{"code": "pool_exhausted"}'
+NETWORKS = ("10.20.0.0/16", "2001:db8::/112")
 
 
 @dataclass(frozen=True)
@@ -44,7 +54,7 @@ class Played:
     arrivals: pl.DataFrame
     attempts: pl.DataFrame
     status: LoadStatus
-    seen: int
+    seen: list[bytes]
 
     @property
     def buckets(self) -> dict[str, int]:
@@ -57,7 +67,7 @@ class Played:
 
 def schedule(rate_per_s: float = 60.0, length_s: float = LENGTH_S) -> pl.DataFrame:
     return compile_arrivals(
-        [RateSegment("constant", 0.0, length_s, rate_per_s, rate_per_s)],
+        [RateSegment("constant", 0.0, length_s, rate_per_s, rate_per_s, 0.25, NETWORKS)],
         seed=7,
         users=40,
         arrivals="uniform",
@@ -71,9 +81,10 @@ def load_run(
     client: ClientPolicy = ONCE,
     end_s: float = END_S,
     shards: int = 1,
+    arrivals: pl.DataFrame | None = None,
 ) -> LoadRun:
     return LoadRun(
-        schedule(),
+        schedule() if arrivals is None else arrivals,
         target=target.url,
         client=client,
         seed=7,
@@ -95,28 +106,29 @@ def start_together(loads: Mapping[str, LoadRun]) -> float:
 @pytest.fixture(scope="module")
 def played(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Played]:
     """One short load against each kind of target, all at the same time."""
-    problem = b'{"code": "pool_exhausted"}'
     targets = {
         "normal": (load_targets.answering(), ONCE, 2),
-        "unavailable": (load_targets.answering(503, problem, "Retry-After: 60\r\n"), THRICE, 1),
+        "unavailable": (load_targets.answering(503, PROBLEM, "Retry-After: 60\r\n"), THRICE, 1),
+        "paused": (load_targets.answering(503, PROBLEM), THRICE, 2),
         "deaf": (load_targets.deaf(), ONCE, 1),
         "closed": (load_targets.closed_port(), BUDGETED, 1),
     }
     with contextlib.ExitStack() as stack:
         opened = {name: stack.enter_context(target) for name, (target, _, _) in targets.items()}
+        folders = {name: tmp_path_factory.mktemp("load") for name in targets}
+        (folders["unavailable"] / "flags.json").write_text('{"retries": false}')  # of an older run
         loads = {
             name: stack.enter_context(
-                load_run(
-                    opened[name], tmp_path_factory.mktemp("load"), client=client, shards=shards
-                )
+                load_run(opened[name], folders[name], client=client, shards=shards)
             )
             for name, (_, client, shards) in targets.items()
         }
+        loads["paused"].pause_retries()
         start_together(loads)
         for load in loads.values():
             load.wait(timeout_s=30)
         return {
-            name: Played(schedule(), load.requests(), load.status(), len(opened[name].requests))
+            name: Played(schedule(), load.requests(), load.status(), opened[name].requests)
             for name, load in loads.items()
         }
 
@@ -124,6 +136,7 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Played]:
 EXPECTED = {
     "normal": {"ok"},
     "unavailable": {"http_error"},
+    "paused": {"http_error"},
     "deaf": {"client_timeout", "in_flight_at_end"},
     "closed": {"refused"},
 }
@@ -147,7 +160,7 @@ def test_nothing_is_sent_early_or_unseen(name: str, played: dict[str, Played]) -
     assert (sent["sent_s"] >= sent["intended_s"]).all()
     assert run.status.offered == run.status.sent == 60
     if name != "closed":
-        assert run.seen == run.attempts.height
+        assert len(run.seen) == run.attempts.height
 
 
 def test_a_good_answer_is_recorded_whole(played: dict[str, Played]) -> None:
@@ -159,6 +172,36 @@ def test_a_good_answer_is_recorded_whole(played: dict[str, Played]) -> None:
     assert run.attempts["status"].unique().to_list() == [200]
     assert run.attempts["user"].to_list() == run.arrivals["user"].to_list()
     assert (run.attempts["done_s"] > run.attempts["sent_s"]).all()
+
+
+def test_the_target_sees_who_comes_and_from_where(played: dict[str, Played]) -> None:
+    """Address and wrong passwords of each arrival, in every one of its attempts."""
+    run = played["unavailable"]
+    mistyped = {True: login_client.mistyped_password, False: login_client.password}
+    expected = [
+        (login_client.username(user), address, mistyped[wrong](user))
+        for user, address, wrong in run.arrivals.select(
+            "user", "address", "wrong_password"
+        ).iter_rows()
+        for _ in range(THRICE.attempts)
+    ]
+    assert sorted(map(seen_login, run.seen)) == sorted(expected)
+    assert 0 < run.arrivals["wrong_password"].sum() < 60
+    assert {":" in address for _, address, _ in expected} == {True, False}
+
+
+def seen_login(request: bytes) -> tuple[str, str, str]:
+    """Name, address and password of a request as the target read it."""
+    head, _, body = request.decode("ascii").partition("\r\n\r\n")
+    fields = dict(line.split(": ", 1) for line in head.split("\r\n")[1:])
+    login = json.loads(body)
+    assert fields["X-User"] == login["username"]
+    return login["username"], fields["X-Forwarded-For"], login["password"]
+
+
+def test_retries_that_were_paused_before_the_start_never_begin(played: dict[str, Played]) -> None:
+    """The flags hold from the first attempt on, in every process; first attempts all go out."""
+    assert played["paused"].attempts["attempt"].to_list() == [1] * 60
 
 
 def test_unavailable_is_tried_again_with_backoff(played: dict[str, Played]) -> None:
@@ -207,6 +250,40 @@ def test_a_stall_shows_in_the_latency_of_all_who_met_it(tmp_path: Path) -> None:
     stalled_s = 1.5 - during["intended_s"].to_numpy()
     assert np.all(latency_s >= stalled_s - 0.02)
     assert np.median(latency_s - stalled_s) < 0.3
+
+
+def test_paused_retries_stop_and_come_back(tmp_path: Path) -> None:
+    """A client that waits for its backoff does not send either, and gives up for good."""
+    arrivals = schedule(length_s=20.0)
+    with (
+        load_targets.answering(503, PROBLEM) as target,
+        load_run(target, tmp_path, client=STUBBORN, end_s=21.0, arrivals=arrivals) as load,
+    ):
+        t0_epoch = start_together({"stubborn": load})
+
+        def sent_after(at_s: float, *, retries: bool) -> int:
+            kind = pl.col("attempt") > 1 if retries else pl.col("attempt") == 1
+            return load.requests().filter(kind & (pl.col("sent_s") > at_s)).height
+
+        wait_until("retries", lambda: sent_after(0.0, retries=True) >= 10, timeout_s=10)
+        load.pause_retries()
+        held_s = time.time() - t0_epoch + SEEN_WITHIN_S
+        wait_until(
+            "a backoff to pass while retries are paused",
+            lambda: sent_after(held_s + STUBBORN.backoff_max_s - SEEN_WITHIN_S, retries=False) > 0,
+            timeout_s=10,
+        )
+        resumed_s = time.time() - t0_epoch
+        load.resume_retries()
+        wait_until("retries again", lambda: sent_after(resumed_s, retries=True) >= 10, timeout_s=10)
+        load.stop()
+        attempts = load.requests()
+    held = attempts.filter(pl.col("sent_s").is_between(held_s, resumed_s))
+    assert held["attempt"].unique().to_list() == [1]
+    given_up = attempts.filter(pl.col("done_s").is_between(held_s, resumed_s))
+    later = attempts.filter(pl.col("arrival").is_in(given_up["arrival"].implode()))
+    assert later.height == given_up.height > 50
+    assert given_up["outcome"].unique().to_list() == ["http_error"]
 
 
 @pytest.fixture
@@ -269,7 +346,7 @@ def test_a_generator_without_sockets_blames_itself(
             monkeypatch.undo()
             start_together({"deaf": load})
             load.wait(timeout_s=30)
-        run = Played(schedule(), load.requests(), load.status(), 0)
+        run = Played(schedule(), load.requests(), load.status(), target.requests)
     assert run.status.offered == 60
     assert run.buckets["shed_by_generator"] == 60 - run.status.sent > 0
     assert set(run.buckets) == {"shed_by_generator", "client_timeout"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -13,11 +13,12 @@ import polars as pl
 import psycopg
 import pytest
 
-from harness.incident import DatabaseConfig
-from harness.recorder import MetricPage, Recorder, SampleParts
+from harness.incident import DatabaseConfig, PgbouncerConfig
+from harness.recorder import DatabaseSampler, MetricPage, Recorder, SampleParts
+from harness.recorder.machine import waiting_for_processor_s
 from harness.recorder.parts import in_replay_time
 from harness.recording import SAMPLES
-from harness.stack import EmbeddedPostgres, MetricTarget, wait_until
+from harness.stack import EmbeddedPostgres, MetricTarget, Pgbouncer, wait_until
 from harness.stack.ports import free_port
 
 INTERVAL_S = 0.1
@@ -71,6 +72,23 @@ def ups(samples: pl.DataFrame, target: str) -> list[float]:
 def value(samples: pl.DataFrame, metric: str, labels: str = "") -> float:
     found = samples.filter((pl.col("metric") == metric) & (pl.col("labels") == labels))
     return float(found["value"][-1])
+
+
+@pytest.mark.parametrize(
+    ("text", "waited_s"),
+    [
+        ("some avg10=1.00 avg60=0.50 avg300=0.10 total=2500000\nfull avg10=0.00 total=7\n", 2.5),
+        ("full avg10=0.00 total=7\n", None),
+        (None, None),
+    ],
+)
+def test_the_kernel_is_asked_how_long_tasks_waited_for_a_processor(
+    text: str | None, waited_s: float | None, tmp_path: Path
+) -> None:
+    file = tmp_path / "cpu"
+    if text is not None:
+        file.write_text(text)
+    assert waiting_for_processor_s(file) == waited_s
 
 
 def test_a_page_becomes_samples_with_sorted_labels() -> None:
@@ -127,11 +145,15 @@ def test_a_dead_target_is_down_and_never_missing(tmp_path: Path) -> None:
         Recorder(lambda: [target, dead], directory=tmp_path, interval_s=INTERVAL_S) as recorder,
     ):
         wait_until(
-            "three ticks", lambda: len(ups(recorder.samples(0), "replica-2")) >= 3, timeout_s=10
+            "three ticks and an answer of the other",
+            lambda: (
+                len(ups(recorder.samples(0), "replica-2")) >= 3
+                and 1.0 in ups(recorder.samples(0), "replica-1")
+            ),
+            timeout_s=10,
         )
     samples = recorder.samples(0)
     assert set(ups(samples, "replica-2")) == {0.0}
-    assert 1.0 in ups(samples, "replica-1")
     assert len(ups(samples, "replica-2")) == len(ups(samples, "replica-1"))
 
 
@@ -284,6 +306,121 @@ def test_a_lost_connection_is_renewed(tmp_path: Path, embedded_postgres: Embedde
             lambda: "01" in "".join(f"{up:.0f}" for up in ups(recorder.samples(0), "postgres")),
             timeout_s=10,
         )
+
+
+def test_an_agent_that_is_refused_is_down_while_the_recorder_sees_on(tmp_path: Path) -> None:
+    """An exporter among the ordinary connections goes blind when the service has them all."""
+    config = DatabaseConfig(
+        users=1, max_connections=12, reserved_connections=3, exporter="ordinary"
+    )
+    server = EmbeddedPostgres.start(config, log=tmp_path / "postgres.log")
+    try:
+        with (
+            Recorder(
+                list,
+                directory=tmp_path,
+                monitor_dsn=server.monitor_dsn,
+                exporter_dsn=server.exporter_dsn,
+                interval_s=INTERVAL_S,
+            ) as recorder,
+            ExitStack() as service,
+        ):
+            wait_until(
+                "the agent to be up",
+                lambda: 1.0 in ups(recorder.samples(0), "exporter"),
+                timeout_s=10,
+            )
+
+            def taken() -> bool:
+                """Whether one more connection was refused: the agent's comes and goes."""
+                try:
+                    service.enter_context(psycopg.connect(server.dsn))
+                except psycopg.OperationalError:
+                    return ups(recorder.samples(0), "exporter")[-3:] == [0.0] * 3
+                return False
+
+            wait_until("the agent to be refused", taken, timeout_s=20)
+            assert ups(recorder.samples(0), "postgres")[-1] == 1.0
+            service.close()
+            wait_until(
+                "the agent to be up again",
+                lambda: ups(recorder.samples(0), "exporter")[-1] == 1.0,
+                timeout_s=10,
+            )
+    finally:
+        server.stop()
+    samples = recorder.samples(0)
+    of_agent = samples.filter(pl.col("target") == "exporter")
+    assert value(of_agent, "pg_settings_max_connections") == 12
+    labels = 'datname="auth",state="active",usename="exporter"'
+    assert value(of_agent, "pg_stat_activity_count", labels) == 1, "under its own role"
+
+
+def test_an_agent_connects_for_every_sample(
+    tmp_path: Path, embedded_postgres: EmbeddedPostgres
+) -> None:
+    def sessions() -> set[int]:
+        with psycopg.connect(embedded_postgres.admin_dsn) as admin:
+            rows = admin.execute(
+                "SELECT pid FROM pg_stat_activity WHERE application_name = 'exporter'"
+            ).fetchall()
+        return {pid for (pid,) in rows}
+
+    with closing(
+        DatabaseSampler(embedded_postgres.dsn, keep=False, application_name="exporter")
+    ) as sampler:
+        for _ in range(3):
+            assert sampler.sample()
+            wait_until("its session to be gone", lambda: not sessions(), timeout_s=5)
+
+
+def test_a_database_that_takes_long_to_connect_to_is_seen_all_the_same(tmp_path: Path) -> None:
+    """Longer than the recorder's usual patience for a connection, which is two seconds."""
+    config = DatabaseConfig(users=1, max_connections=20, connect_delay_s=3)
+    server = EmbeddedPostgres.start(config, log=tmp_path / "postgres.log")
+    try:
+        server.slow_down_connecting()
+        with Recorder(
+            list, directory=tmp_path, monitor_dsn=server.monitor_dsn, interval_s=INTERVAL_S
+        ) as recorder:
+            wait_until(
+                "the database to be up",
+                lambda: 1.0 in ups(recorder.samples(0), "postgres"),
+                timeout_s=10,
+            )
+    finally:
+        server.stop()
+
+
+@pytest.mark.pgbouncer
+def test_pgbouncer_is_a_target_of_its_own(
+    tmp_path: Path, embedded_postgres: EmbeddedPostgres
+) -> None:
+    server = Pgbouncer.start(PgbouncerConfig(), embedded_postgres.dsn, logs=tmp_path / "logs")
+    try:
+        with Recorder(
+            list, directory=tmp_path, pgbouncer_dsn=server.console_dsn, interval_s=INTERVAL_S
+        ) as recorder:
+            wait_until(
+                "PgBouncer to be up",
+                lambda: ups(recorder.samples(0), "pgbouncer").count(1.0) >= 8,
+                timeout_s=10,
+            )
+            server.child.expect_end()
+            server.child.send(signal.SIGKILL)
+            wait_until(
+                "PgBouncer to be down",
+                lambda: ups(recorder.samples(0), "pgbouncer")[-2:] == [0.0, 0.0],
+                timeout_s=10,
+            )
+    finally:
+        server.stop()
+    samples = recorder.samples(0)
+    pool = 'database="auth",user="auth"'
+    assert value(samples, "pgbouncer_pools_client_waiting_connections", pool) == 0
+    assert value(samples, "pgbouncer_pools_server_idle_connections", pool) == 1
+    assert value(samples, "scrape_duration_seconds") > 0
+    assert recorder.problem is None
 
 
 def test_its_threads_end_with_it(tmp_path: Path) -> None:

@@ -34,7 +34,10 @@ Attempt = tuple[int, int, float, float | None, str]
 
 def recording(arrivals: list[tuple[int, float]], attempts: list[Attempt]) -> Recording:
     """``arrivals`` are (arrival, intended_s); arrival N belongs to user N + 100."""
-    schedule = [(number, number + 100, intended_s, "surge") for number, intended_s in arrivals]
+    schedule = [
+        (number, number + 100, intended_s, "surge", "10.16.0.1", False)
+        for number, intended_s in arrivals
+    ]
     rows = [
         (arrival, arrival + 100, attempt, sent_s, done_s, outcome, None, "", "replica-1")
         for arrival, attempt, sent_s, done_s, outcome in attempts

@@ -38,6 +38,20 @@ def test_a_retiring_replica_goes_on_counting_where_it_was() -> None:
     assert increase(counter)["growth"].to_list() == [0, 1, 4, 0, 3]
 
 
+def test_a_replica_that_retires_twice_does_not_count_its_first_retirement_again() -> None:
+    counter = samples(
+        (0, "a", TIMEOUTS, "", 5),
+        (1, "a", TIMEOUTS, "", 0),
+        (1, "a-retiring", TIMEOUTS, "", 6),  # the first process: 1 more
+        (8, "a", TIMEOUTS, "", 100),  # the second: 100
+        (9, "a", TIMEOUTS, "", 0),
+        (9, "a-retiring", TIMEOUTS, "", 103),  # 3 more
+        (10, "a", TIMEOUTS, "", 0),
+        (10, "a-retiring", TIMEOUTS, "", 104),  # and 1
+    )
+    assert total_increase(counter, TIMEOUTS, begin_s=-1, end_s=11) == 105
+
+
 def test_counters_of_different_targets_do_not_mix() -> None:
     counter = samples(
         (0, "a", TIMEOUTS, "", 0),

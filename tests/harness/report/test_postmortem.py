@@ -15,6 +15,7 @@ SECTIONS = [
     "Issue summary",
     "Timeline (UTC)",
     "Root cause and resolution",
+    "What the alerts would have done",
     "Corrective and preventative measures",
     "What was measured",
     "Conclusion",

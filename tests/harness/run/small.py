@@ -39,13 +39,14 @@ timeline:
 replay: {settle: 60s, drain: 3s}
 slo: {success: 0.95, latency: 2s, window: 3s}
 truth:
-  trigger: A surge of logins.
-  capacity_defect: service.pool.size is 1.
+  trigger: {says: A surge of logins.}
+  capacity_defect: {says: service.pool.size is 1., without: {service.pool.size: 20}}
   accepted_fixes: [Raise the pool.]
 expect:
   users_affected: {share: 0.4, tolerance: 0.25}
   pool_timeouts_at_least: 10
   failed_before_surge_at_most: 0.2
+  unrecovered_success_at_most: 0.9
   recovered_success_at_least: 0.9
   capacity_tolerance: 0.5
 """

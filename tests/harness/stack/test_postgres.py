@@ -7,12 +7,16 @@ import stat
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Literal
 
 import psycopg
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 
 from harness.errors import PartStartError, PortTakenError, TargetRefusedError
 from harness.incident import DatabaseConfig
@@ -125,6 +129,89 @@ def test_a_server_that_dies_at_start_shows_its_log(temporary: Path, tmp_path: Pa
     ):
         EmbeddedPostgres.start(impossible, log=tmp_path / "postgres.log")
     assert list(temporary.iterdir()) == []
+
+
+def test_a_server_that_does_not_come_back_is_dead(temporary: Path, tmp_path: Path) -> None:
+    config = DatabaseConfig(users=1, max_connections=30, reserved_connections=20)
+    server = EmbeddedPostgres.start(config, log=tmp_path / "postgres.log")
+    try:
+        with pytest.raises(PartStartError, match=r"(?s)exit code 1.*must be less"):
+            server.restart(max_connections=10)
+        assert server.child.died_unexpectedly()
+    finally:
+        server.stop()
+    assert list(temporary.iterdir()) == []
+
+
+def test_a_server_that_is_away_is_stopped(temporary: Path, tmp_path: Path) -> None:
+    """It must not come back into a folder that is gone."""
+    server = EmbeddedPostgres.start(CONFIG, log=tmp_path / "postgres.log")
+    with ThreadPoolExecutor(1) as pool:
+        restart = pool.submit(server.restart, down_s=0.5)
+        wait_until("it to be away", lambda: not server.child.alive(), timeout_s=5)
+        gone = server.child.pid
+        server.stop()
+        restart.result(10)
+    assert server.child.pid == gone
+    assert list(temporary.iterdir()) == []
+
+
+def test_connecting_is_slow_once_it_is_to_be(temporary: Path, tmp_path: Path) -> None:
+    """Our own roles are made at the usual speed, and what we ask later has the time it takes."""
+    config = CONFIG.model_copy(update={"connect_delay_s": 1.0})
+    server = EmbeddedPostgres.start(config, log=tmp_path / "postgres.log")
+
+    def delay_s() -> tuple[str, float]:
+        """What the server says, and what it does."""
+        began = time.monotonic()
+        with psycopg.connect(server.dsn) as connection:
+            took_s = time.monotonic() - began
+            row = connection.execute("SELECT current_setting('pre_auth_delay')").fetchone()
+        assert row is not None
+        return str(row[0]), took_s
+
+    try:
+        assert delay_s()[0] == "0"
+        server.slow_down_connecting()
+        for mended_by in ("nothing", "a restart"):
+            said, took_s = delay_s()
+            assert said == "1s", mended_by
+            assert took_s > 1.0, mended_by
+            server.restart()
+        for dsn in (server.admin_dsn, server.monitor_dsn):
+            assert conninfo_to_dict(dsn)["connect_timeout"] == "3"
+        assert "connect_timeout" not in conninfo_to_dict(server.dsn), "the service has its own"
+    finally:
+        server.stop()
+
+
+@pytest.mark.parametrize("exporter", ["none", "ordinary", "reserved"])
+def test_an_exporter_gets_in_as_it_was_configured(
+    exporter: Literal["none", "ordinary", "reserved"], temporary: Path, tmp_path: Path
+) -> None:
+    config = CONFIG.model_copy(update={"exporter": exporter})
+    server = EmbeddedPostgres.start(config, log=tmp_path / "postgres.log")
+    try:
+        if exporter == "none":
+            assert server.exporter_dsn is None
+            return
+        assert server.exporter_dsn is not None
+        with ExitStack() as connections:
+            superuser_reserved = 3
+            usable = CONFIG.max_connections - CONFIG.reserved_connections - superuser_reserved
+            for _ in range(usable):
+                connections.enter_context(psycopg.connect(server.dsn)).execute("SELECT 1")
+            if exporter == "ordinary":
+                with pytest.raises(psycopg.OperationalError, match="remaining connection slots"):
+                    psycopg.connect(server.exporter_dsn)
+            else:
+                agent = connections.enter_context(psycopg.connect(server.exporter_dsn))
+                seen = agent.execute(
+                    "SELECT count(*) FROM pg_stat_activity WHERE usename = 'auth' AND query <> ''"
+                ).fetchone()
+                assert seen == (usable,), "with pg_monitor it sees what others do"
+    finally:
+        server.stop()
 
 
 def test_the_programs_are_copied_where_the_server_cannot_reach_them(

@@ -31,7 +31,7 @@ def test_a_configuration_that_is_refused_shows_the_log(
 ) -> None:
     program = find_program()
     assert isinstance(program, Program)
-    monkeypatch.setattr(prometheus, "scrape_config", lambda targets: "no_such_key: 1\n")
+    monkeypatch.setattr(prometheus, "scrape_config", lambda *_, **__: "no_such_key: 1\n")
     with (
         httpx.Client(trust_env=False) as client,
         pytest.raises(PartStartError, match=r"(?s)exit code .*no_such_key"),

@@ -40,6 +40,7 @@ def test_every_setting_has_its_variable_and_its_unit() -> None:
     assert environment(config) == {
         "AUTH_DATABASE_URL": NOWHERE,
         "AUTH_REPLICA": "replica-1",
+        "AUTH_RELEASE": "1",
         "AUTH_HOST": "127.0.0.1",
         "AUTH_POOL__IMPLEMENTATION": "sqlalchemy-async",
         "AUTH_POOL__NAME": "primary",

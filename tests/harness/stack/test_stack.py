@@ -8,6 +8,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ from harness.errors import (
 )
 from harness.incident import DatabaseConfig, GatewayConfig, PoolConfig, ServiceConfig
 from harness.stack import Stack, Upstream, wait_until
+from harness.stack.pgbouncer import find_program
+from tests.harness.stack.logins import log_in, user_of
 from tests.harness.stack.processes import family, is_gone
 
 SERVICE = ServiceConfig(replicas=2)
@@ -51,21 +54,6 @@ def stack(tmp_path_factory: pytest.TempPathFactory, events: Events) -> Iterator[
         yield running
 
 
-def log_in(stack: Stack, user: int) -> httpx.Response:
-    name = f"user{user:06d}"
-    return httpx.post(
-        f"{stack.url}/login",
-        json={"username": name, "password": f"correct horse {user % 8}"},
-        headers={"X-User": name},
-        trust_env=False,
-    )
-
-
-def user_of(stack: Stack, replica: str) -> int:
-    """A user whom the gateway sends to that replica."""
-    return next(user for user in range(50) if log_in(stack, user).headers["X-Replica"] == replica)
-
-
 def test_users_log_in_at_both_replicas(stack: Stack) -> None:
     before = dict(stack.sessions().rows())
     answers = [log_in(stack, user) for user in range(100, 112)]
@@ -82,6 +70,43 @@ def test_the_environment_names_versions_and_no_passwords(stack: Stack) -> None:
     assert set(environment["addresses"]) >= {"gateway", "postgres", "replica-1", "replica-2"}
     for dsn in (stack.postgres.dsn, stack.postgres.admin_dsn, stack.postgres.monitor_dsn):
         assert httpx.URL(dsn).password not in str(environment)
+
+
+def test_two_replicas_are_replaced_at_once_and_no_process_is_seen_twice(stack: Stack) -> None:
+    """A process under two names, or under none, would be counted twice or not at all."""
+    names = stack.replica_names
+    seen: list[list[str]] = []
+    done = threading.Event()
+
+    def watch() -> None:
+        while not done.is_set():
+            targets = stack.metric_targets()
+            seen.append([target.url for target in targets])
+            done.wait(0.001)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        with ThreadPoolExecutor(len(names)) as workers:
+            configs = [stack.replicas[name].config for name in names]
+            list(workers.map(stack.reconfigure, names, configs))
+    finally:
+        done.set()
+        watcher.join()
+    assert all(len(urls) == len(set(urls)) for urls in seen)
+    assert max(len(urls) for urls in seen) == 5, "both old ones retired at the same time"
+    assert min(len(urls) for urls in seen) == 3
+    assert stack.dead_parts() == ()
+
+
+def test_a_restart_may_bring_another_configuration(stack: Stack) -> None:
+    config = stack.replicas["replica-2"].config
+    changed = config.model_copy(update={"pool": PoolConfig(size=3, max_overflow=0)})
+    new = stack.restart("replica-2", changed)
+    assert stack.replicas["replica-2"] is new
+    assert new.config.pool.size == 3
+    assert log_in(stack, user_of(stack, "replica-2")).status_code == 200
+    stack.restart("replica-2", config)
 
 
 def test_a_replica_is_replaced_without_an_error(stack: Stack, events: Events) -> None:
@@ -129,6 +154,16 @@ def test_prometheus_follows_a_replica_under_its_name(stack: Stack) -> None:
     prometheus = stack.prometheus
     assert prometheus is not None, stack.why_no_prometheus
     limit = 4.0
+    before = stack.replicas["replica-2"].generation
+    # It reads changed targets once in some seconds: a process that is replaced sooner than that
+    # was never one of its targets.
+    wait_until(
+        "Prometheus to see the old process",
+        lambda: prometheus.query(
+            f'db_client_connection_max{{instance="replica-2",generation="{before}"}}'
+        ),
+        timeout_s=20,
+    )
     stack.reconfigure("replica-2", ServiceConfig(pool=PoolConfig(size=3, max_overflow=1)))
     series = wait_until(
         "Prometheus to see the new pool",
@@ -144,9 +179,9 @@ def test_prometheus_follows_a_replica_under_its_name(stack: Stack) -> None:
         from_epoch=at_epoch - 60,
         to_epoch=at_epoch,
     )
-    generations = sorted(item.labels["generation"] for item in history)
+    generations = [item.labels["generation"] for item in history]
     assert len(generations) == len(set(generations)), "one series a process"
-    assert "2" in generations
+    assert {str(before), str(before + 1)} <= set(generations)
     assert any(item.points[-1] == (at_epoch, limit) for item in history)
     with pytest.raises(InfrastructureError, match="refused 'sum by'"):
         prometheus.query("sum by")
@@ -238,12 +273,21 @@ def test_required_prometheus_is_missed(tmp_path: Path, monkeypatch: pytest.Monke
 HARNESS = """
 import signal, sys
 from pathlib import Path
-from harness.incident import DatabaseConfig, GatewayConfig, ServiceConfig
+from harness.incident import DatabaseConfig, GatewayConfig, PacketLoss, PgbouncerConfig
+from harness.incident import ServiceConfig
 from harness.stack import Stack
+from harness.stack.pgbouncer import find_program
 
 service, database = ServiceConfig(replicas=1), DatabaseConfig(users=10)
+pgbouncer = PgbouncerConfig() if find_program() else None
+loss = PacketLoss(at_s=0, for_s=600, do="packet-loss")
 print("starting", flush=True)
-with Stack.start(service, GatewayConfig(), database, directory=Path(sys.argv[1])):
+with (
+    Stack.start(
+        service, GatewayConfig(), database, directory=Path(sys.argv[1]), pgbouncer=pgbouncer
+    ) as stack,
+    stack.bystander(loss),
+):
     print("ready", flush=True)
     signal.pause()
 """
@@ -278,8 +322,9 @@ def test_nothing_survives_a_killed_harness(harness: subprocess.Popen[str], tempo
     assert harness.stdout is not None
     assert harness.stdout.readline() == "ready\n"
     pids = family(harness.pid)
-    assert "postgres" in {psutil.Process(pid).name() for pid in pids}
-    assert len(pids) > 8, "guard, gateway, replica, PostgreSQL and its children"
+    names = {psutil.Process(pid).name() for pid in pids}
+    assert names >= {"postgres", *(["pgbouncer"] if find_program() else [])}
+    assert len(pids) > 9, "guard, gateway, replica, bystander, PostgreSQL and its children"
     assert list(temporary.iterdir())
     harness.kill()
     wait_until("all to be gone", lambda: all(map(is_gone, pids)), timeout_s=5)

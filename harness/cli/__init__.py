@@ -1,0 +1,54 @@
+"""Thin commands over the library; `ExitCode` says what each exit code means."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from rich.markup import escape
+
+# Importing a module of commands is what adds them; their order is the help's.
+# isort: off
+from harness.cli import definitions, runs, experiments, alert_lab, machine  # noqa: F401
+
+# isort: on
+from harness.cli.application import app, err, print_json
+from harness.errors import ExitCode, IncidentError, PooldrillError, RulesError
+
+
+def main() -> None:
+    """Entry point: known errors become their text and exit code, not a traceback."""
+    as_json = "--json" in sys.argv
+    try:
+        app()
+    except PooldrillError as error:
+        if as_json:
+            print_json({"error": _error_dict(error)})
+        err.print(f"[bold red]error[/] {escape(str(error))}", highlight=False, soft_wrap=True)
+        raise SystemExit(error.exit_code) from None
+    except KeyboardInterrupt:
+        raise SystemExit(ExitCode.INVALID) from None
+    except BrokenPipeError:
+        # The reader of a pipe has gone: nothing is left to say to it.
+        sys.stderr.close()
+        raise SystemExit(ExitCode.PASS) from None
+    except Exception:  # noqa: BLE001 - said in full, and not as a verdict
+        # A defect of ours must not leave with Python's exit code 1, which means "fail".
+        err.print_exception()
+        raise SystemExit(ExitCode.INVALID) from None
+
+
+def _error_dict(error: PooldrillError) -> dict[str, Any]:
+    problems: list[dict[str, Any]] = []
+    if isinstance(error, (IncidentError, RulesError)):
+        problems = [
+            {"file": p.file, "line": p.line, "field": p.field, "message": p.message}
+            for p in error.problems
+        ]
+    return {
+        "code": error.code,
+        "message": error.message,
+        "remedy": error.remedy,
+        "exit_code": int(error.exit_code),
+        "problems": problems,
+    }
