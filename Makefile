@@ -32,9 +32,9 @@ format: setup-dev ## Bring the code into form
 bench: .make/bench ## Ratios, measured side by side in one run
 	$(BIN)/python -m benchmarks
 
-setup: .make/packages .make/prometheus ## Virtual environment, packages, Prometheus
+setup: .make/packages .make/prometheus .make/pgbouncer ## Virtual environment, packages, Prometheus, PgBouncer
 
-setup-dev: .make/dev .make/prometheus
+setup-dev: .make/dev .make/prometheus .make/pgbouncer
 
 .make/venv:
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed; name one with make PYTHON=..." >&2; exit 4; }
@@ -54,9 +54,9 @@ setup-dev: .make/dev .make/prometheus
 	$(BIN)/pip install --quiet --group bench
 	@touch $@
 
-.make/prometheus: tools/install-prometheus
+.make/prometheus .make/pgbouncer: .make/%: tools/install-program
 	@mkdir -p .make
-	tools/install-prometheus
+	tools/install-program $*
 	@touch $@
 
 clean: ## Remove what the set-up made here (runs are kept)

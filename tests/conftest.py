@@ -12,14 +12,22 @@ import pytest
 from harness.incident import DatabaseConfig
 from harness.stack.postgres import EmbeddedPostgres
 
-NEEDED_PROGRAMS = {"prometheus": "prometheus", "browser": "chromium"}
+NEEDED_PROGRAMS = {
+    "prometheus": "prometheus",
+    "pgbouncer": "pgbouncer",
+    "browser": "chromium",
+    "alertmanager": "amtool",
+}
 """Markers of tests that need a program of the system's."""
+
+SEARCHED = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/usr/local/sbin"])
+"""Where they are looked for: Debian has PgBouncer where a user's search path does not lead."""
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip what lacks its program, with the reason; in CI a missing program is a failure."""
     for marker, program in NEEDED_PROGRAMS.items():
-        if item.get_closest_marker(marker) is None or shutil.which(program) is not None:
+        if item.get_closest_marker(marker) is None or shutil.which(program, path=SEARCHED):
             continue
         reason = f"{program} is not on PATH"
         if os.environ.get("CI") == "true":

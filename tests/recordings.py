@@ -12,6 +12,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
+from ipaddress import ip_network
 from itertools import count
 from pathlib import Path
 from random import Random
@@ -115,10 +116,13 @@ timeline:
 replay: {settle: 15s, plateau: 15s, drain: 5s}
 slo: {success: 0.99, latency: 5s, window: 5s}
 truth:
-  trigger: A surge to 1.5 times the logins that the pools can carry.
-  sustaining_loop: null
-  capacity_defect: >-
-    service.pool.size: 5 connections a replica serve 2 x 5 / 0.1 s = 100 logins a second at most.
+  trigger:
+    says: A surge to 1.5 times the logins that the pools can carry.
+    without: {load.phases.surge.rate: 30/s}
+  capacity_defect:
+    says: >-
+      service.pool.size: 5 connections a replica serve 2 x 5 / 0.1 s = 100 logins a second at most.
+    without: {service.pool.size: 20}
   accepted_fixes:
     - Raise the pool's limit (set-pool to 8 or more a replica).
     - Add replicas, as long as replicas x limit stays within max_connections.
@@ -254,7 +258,7 @@ class _Simulation:
         self._open: dict[tuple[int, int], tuple[Any, ...]] = {}
         self._answers: Counter[tuple[str, str]] = Counter()
         self._working = 0
-        self.arrivals = self._schedule()
+        self.arrivals = self._schedule(clients=Random(f"{seed}/clients"))
 
     def at(self, time_s: float, what: Callable[[], None]) -> None:
         heapq.heappush(self._heap, (time_s, next(self._order), what))
@@ -263,7 +267,8 @@ class _Simulation:
         self._plan_timeline()
         for second in range(-2, int(self.stop_s) + 1):
             self.at(second + 0.05, self._scrape)
-        for arrival, user, intended_s, _ in self.arrivals.iter_rows():
+        intended = self.arrivals.select("arrival", "user", "intended_s")
+        for arrival, user, intended_s in intended.iter_rows():
             sent_s = intended_s + self._random.expovariate(1 / 0.001)
             self.at(sent_s, partial(self._send, arrival, user, 1, intended_s))
         while self._heap and self._heap[0][0] <= self.stop_s:
@@ -275,16 +280,23 @@ class _Simulation:
 
     # The load
 
-    def _schedule(self) -> pl.DataFrame:
-        """Poisson arrivals, each of another user, at each phase's rate in replay time."""
+    def _schedule(self, *, clients: Random) -> pl.DataFrame:
+        """Poisson arrivals, each of another user, at each phase's rate in replay time.
+
+        What is drawn from ``clients`` (addresses, wrong passwords) leaves the instants alone.
+        """
         phases = self.incident.load.phases
         starts = [self.timemap.to_replay_s(phase.at_s) for phase in phases]
         ends = [*starts[1:], self.timemap.replay_length_s]
-        rows: list[tuple[int, int, float, str]] = []
+        rows: list[tuple[int, int, float, str, str, bool]] = []
         for phase, begin_s, end_s in zip(phases, starts, ends, strict=True):
+            networks = [ip_network(each) for each in self.incident.load.networks_of(phase)]
             time_s = begin_s + self._random.expovariate(phase.rate_per_s)
             while time_s < end_s:
-                rows.append((len(rows), len(rows), time_s, phase.name))
+                network = clients.choice(networks)
+                address = str(network[clients.randrange(network.num_addresses)])
+                wrong = clients.random() < phase.wrong_passwords
+                rows.append((len(rows), len(rows), time_s, phase.name, address, wrong))
                 time_s += self._random.expovariate(phase.rate_per_s)
         return pl.DataFrame(rows, schema=ARRIVALS, orient="row")
 

@@ -8,7 +8,7 @@ from auth_service import accounts
 from auth_service.defects import DEFECTS
 from auth_service.settings import DEFECT_NAMES, PoolSettings
 from harness.incident import PoolConfig
-from harness.incident.models import Defect, Implementation
+from harness.incident.service import Defect, Implementation
 from harness.measurements import pools
 from harness.stack import stack
 from scenarios import login_client
