@@ -212,8 +212,9 @@ class DatabaseConfig(Model):
     """The PostgreSQL server. ``users`` are seeded before the load begins.
 
     ``connect_delay`` makes every new connection slow, as TLS, IAM tokens or a busy server do
-    (PostgreSQL's ``pre_auth_delay``). ``scram_iterations`` is the cost of the service's password,
-    which whoever connects pays (in libpq, in the thread that connects). ``exporter`` is a
+    (PostgreSQL's ``pre_auth_delay``). ``connect_cost`` is processor time that a connection costs the
+    service, which hashes its password meanwhile (in libpq, in the thread that connects): the
+    iterations that take so long are found on the machine; 0: PostgreSQL's 4,096. ``exporter`` is a
     monitoring agent that connects for every scrape: with a ``reserved`` slot of its own, or among
     the ``ordinary`` connections; what it sees is recorded beside what the recorder sees.
     """
@@ -225,7 +226,7 @@ class DatabaseConfig(Model):
         0.0, alias="connect_delay", le=60
     )
     exporter: Literal["none", "reserved", "ordinary"] = "none"
-    scram_iterations: int = Field(4096, ge=1, le=1_000_000)
+    connect_cost_s: Seconds = Field(0.0, alias="connect_cost", le=5)
 
 
 class PgbouncerConfig(Model):

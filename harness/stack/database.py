@@ -40,6 +40,11 @@ class Database(Protocol):
         ...
 
     @property
+    def scram_iterations(self) -> int | None:
+        """How often the service hashes its password when it connects; None where unknown."""
+        ...
+
+    @property
     def child(self) -> Child | None:
         """The server's process, when it is ours."""
         ...
@@ -101,6 +106,11 @@ class ExternalPostgres:
     @property
     def exporter_dsn(self) -> None:
         """None: a foreign server's roles are not ours to create."""
+        return None
+
+    @property
+    def scram_iterations(self) -> None:
+        """None: the password was made by somebody else."""
         return None
 
     @property

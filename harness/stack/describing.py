@@ -26,6 +26,7 @@ def environment(parts: Parts, *, ready_s: float) -> dict[str, Any]:
         "cpu_count": os.cpu_count(),
         "python": platform.python_version(),
         "postgres": version,
+        "scram_iterations": parts.database.scram_iterations,
         "pgbouncer": pgbouncer.version if pgbouncer else None,
         "prometheus": prometheus.program.version if prometheus else None,
         "why_no_prometheus": None if prometheus else parts.why_no_prometheus,

@@ -14,6 +14,7 @@ from psycopg import sql
 
 from harness.errors import PartStartError, PortTakenError
 from harness.incident import DatabaseConfig
+from harness.stack.connecting import DEFAULT_ITERATIONS, iterations_for, set_password
 from harness.stack.database import STOP_S
 from harness.stack.guard import guard
 from harness.stack.ports import LOOPBACK, free_port, held, require_free
@@ -57,6 +58,9 @@ class EmbeddedPostgres:
         self._child = child
         self._passwords = passwords
         self.port = port
+        self.scram_iterations = DEFAULT_ITERATIONS
+        """How often the service hashes its password when it connects."""
+
         self._restarting = threading.Lock()
         self._launching = threading.Lock()
         self._stopped = False
@@ -224,9 +228,6 @@ class EmbeddedPostgres:
         ) as connection:
             for role, password in self._passwords.items():
                 if role != ADMIN_ROLE:
-                    # Whoever connects pays for them: the service alone shall.
-                    costs = self._config.scram_iterations if role == APP_ROLE else 4096
-                    connection.execute(f"SET scram_iterations = {costs}")
                     connection.execute(
                         sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}").format(
                             sql.Identifier(role), sql.Literal(password)
@@ -238,6 +239,16 @@ class EmbeddedPostgres:
             if self._config.exporter == "reserved":
                 connection.execute(f"GRANT pg_use_reserved_connections TO {EXPORTER_ROLE}")
             connection.execute(f"CREATE DATABASE {APP_DATABASE} OWNER {APP_ROLE}")
+            if self._config.connect_cost_s:
+                self._make_connecting_cost(connection)
+
+    def _make_connecting_cost(self, admin: psycopg.Connection) -> None:
+        """The service pays for each connection, and nobody else."""
+        password = self._passwords[APP_ROLE]
+        self.scram_iterations = iterations_for(
+            self._config.connect_cost_s, admin, APP_ROLE, password, self.dsn
+        )
+        set_password(admin, APP_ROLE, password, iterations=self.scram_iterations)
 
 
 def _start_server(

@@ -40,10 +40,12 @@ class Wanted:
 
 def start_parts(parts: Parts, wanted: Wanted) -> None:
     """Start everything; see `Stack.start` for the steps. After an error, parts are left over."""
-    if wanted.postgres != EMBEDDED and wanted.database.connect_delay_s:
+    slow = wanted.database.connect_delay_s or wanted.database.connect_cost_s
+    if wanted.postgres != EMBEDDED and slow:
         raise UsageError(
             "only the embedded database can be made slow to connect to",
-            remedy="Take database.connect_delay out of the incident, or leave --stack out.",
+            remedy="Take database.connect_delay and database.connect_cost out of the incident, "
+            "or leave --stack out.",
         )
     program = _find_prometheus(parts, wanted)
     if wanted.pgbouncer is not None:
