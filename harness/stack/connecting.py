@@ -18,7 +18,7 @@ DEFAULT_ITERATIONS = 4096
 
 PROBE_ITERATIONS = 20_000
 MOST_ITERATIONS = 20_000_000
-PROBES = 5
+PROBES = 8
 """The fastest of them counts: what else the machine does can only add to one."""
 
 
