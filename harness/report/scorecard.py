@@ -315,9 +315,9 @@ def _span(leads: Sequence[float]) -> str:
     return f"{signed(median(leads))}{spread}"
 
 
-def place_in_page(page: str, name: str, text: str) -> str | None:
+def place_in_page(page: str, name: str, text: str, *, what: str = "scores") -> str | None:
     """``page`` with ``text`` between its marks of that name; None where it has no such marks."""
-    begin, end = f"<!-- scores: {name} -->", f"<!-- end of scores: {name} -->"
+    begin, end = f"<!-- {what}: {name} -->", f"<!-- end of {what}: {name} -->"
     head, found, rest = page.partition(begin)
     _, closed, tail = rest.partition(end)
     return f"{head}{begin}\n\n{text}\n\n{end}{tail}" if found and closed else None
