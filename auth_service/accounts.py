@@ -1,7 +1,7 @@
 """Users and sessions: the schema, all SQL of the service, and the seeding of both.
 
 ``python -m auth_service.accounts --users N`` makes the schema anew and fills it, with the settings
-of the service (``AUTH_DATABASE_URL``, ``AUTH_HASH__*``).
+of the service (``AUTH_DATABASE_URL``, ``AUTH_HASH__*``); with ``--keep`` only where it is needed.
 """
 
 from __future__ import annotations
@@ -175,6 +175,16 @@ def seed(
         connection.execute("ANALYZE users, sessions")
 
 
+def count_users(connection: psycopg.Connection[tuple[object, ...]]) -> int | None:
+    """How many users are stored; None where there is no schema yet."""
+    found = connection.execute("SELECT to_regclass('users')").fetchone()
+    if found is None or found[0] is None:
+        return None
+    ((count,),) = connection.execute("SELECT count(*) FROM users").fetchall()
+    assert isinstance(count, int)
+    return count
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """``python -m auth_service.accounts``: exit code 0, 2 (bad input) or 4 (no database)."""
     import psycopg
@@ -186,7 +196,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         description="Create the schema and seed users; drops what was there.",
     )
     parser.add_argument("--users", type=_count, required=True, metavar="N")
-    users: int = parser.parse_args(arguments).users
+    parser.add_argument(
+        "--keep", action="store_true", help="change nothing where there are N users already"
+    )
+    given = parser.parse_args(arguments)
+    users: int = given.users
     settings = load_or_exit(Settings)
     began = perf_counter()
     try:
@@ -195,7 +209,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             connect_timeout=max(2, round(settings.connect_timeout_s)),  # libpq's smallest
             application_name="seeding",
         ) as connection:
-            seed(connection, users, settings.hash)
+            kept = bool(given.keep) and count_users(connection) == users
+            if not kept:
+                seed(connection, users, settings.hash)
     except psycopg.Error as error:
         reason = str(error).strip()
         for secret in settings.secrets:
@@ -203,7 +219,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"cannot seed {settings.database_address}: {reason}", file=sys.stderr)
         return EXIT_INFRASTRUCTURE
     took_s = perf_counter() - began
-    print(f"{users} users in {settings.database_address}, {took_s:.2f} s", file=sys.stderr)
+    how = "kept" if kept else f"{took_s:.2f} s"
+    print(f"{users} users in {settings.database_address}, {how}", file=sys.stderr)
     return 0
 
 

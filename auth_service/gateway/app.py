@@ -22,6 +22,7 @@ from auth_service.gateway.metrics import CLIENT_LEFT, GatewayMetrics
 from auth_service.gateway.routing import choose, client_address, is_blocked
 from auth_service.gateway.shedding import Shedder
 from auth_service.gateway.state import State, Upstream
+from auth_service.gateway.targets import Generations
 from auth_service.gateway.upstream_client import UpstreamClient
 
 MAX_BODY_BYTES = 1 << 20
@@ -72,6 +73,8 @@ class Gateway:
         self._connect_timeout_s = connect_timeout_s
         self._shedder = Shedder(state.shedding, time.monotonic())
         self._client: UpstreamClient | None = None
+        self.generations = Generations()
+        self.generations.note(state.upstreams)
         metrics.show(state)
 
     @property
@@ -96,6 +99,7 @@ class Gateway:
         before, self._state = self._state, state
         if state.shedding != before.shedding:
             self._shedder = Shedder(state.shedding, time.monotonic())
+        self.generations.note(state.upstreams)
         self._metrics.show(state)
         old, new = before.model_dump(mode="json"), state.model_dump(mode="json")
         changed = [key for key in new if new[key] != old[key]]

@@ -29,6 +29,7 @@ from auth_service.gateway.state import (
     Upstreams,
     Weight,
 )
+from auth_service.gateway.targets import target_group
 
 
 class Timeout(Frozen):
@@ -138,6 +139,18 @@ class _Control:
         self._gateway.reconnect()
         return self._state()
 
+    async def targets(self, request: Request) -> Response:
+        gateway = self._gateway
+        groups = [
+            target_group(upstream.name, url, gateway.generations.of(upstream.name, url))
+            for upstream in gateway.state.upstreams
+            # A replica that was replaced is scraped for as long as it works off what it has.
+            for url in dict.fromkeys(
+                [upstream.url, *gateway.client.in_flight_by_url(upstream.name)]
+            )
+        ]
+        return JSONResponse([group.model_dump(mode="json") for group in groups])
+
     async def metrics(self, request: Request) -> Response:
         text = generate_latest(self._metrics.registry)
         return Response(text, headers={"content-type": CONTENT_TYPE_LATEST})
@@ -159,6 +172,7 @@ def control_app(gateway: Gateway, metrics: GatewayMetrics) -> Starlette:
     return Starlette(
         routes=[
             Route("/control", control.show, methods=["GET"]),
+            Route("/control/targets", control.targets, methods=["GET"]),
             Route("/control/upstreams", control.put_upstreams, methods=["PUT"]),
             Route("/control/upstreams/{name}", control.patch_upstream, methods=["PATCH"]),
             Route("/control/timeout", control.put_timeout, methods=["PUT"]),

@@ -88,6 +88,42 @@ def test_seeding_drops_what_was_there_and_nothing_else(
         connection.execute("DROP SCHEMA seeding CASCADE")
 
 
+def test_accounts_that_are_kept_stay_with_their_sessions(
+    connection: psycopg.Connection[tuple[object, ...]], seeded_dsn: str
+) -> None:
+    """A stack that is started again is not seeded again, unless it is asked for other users."""
+
+    def seed(users: int) -> str:
+        ended = command(
+            "--keep",
+            *("--users", str(users)),
+            AUTH_DATABASE_URL=f"{seeded_dsn}?options=-csearch_path%3Dkept",
+            AUTH_HASH__TIME_COST="1",
+            AUTH_HASH__MEMORY_KIB="8",
+        )
+        assert ended.returncode == 0, ended.stderr
+        return ended.stderr
+
+    def sessions() -> int:
+        ((count,),) = connection.execute("SELECT count(*) FROM kept.sessions").fetchall()
+        assert isinstance(count, int)
+        return count
+
+    connection.execute("CREATE SCHEMA kept")
+    try:
+        assert "kept" not in seed(5), "there was nothing to keep"
+        connection.execute(
+            "INSERT INTO kept.sessions (token_hash, user_id, expires_at)"
+            " SELECT '\\x00', id, now() FROM kept.users LIMIT 1"
+        )
+        assert "kept" in seed(5)
+        assert sessions() == 1
+        assert "kept" not in seed(6)
+        assert sessions() == 0
+    finally:
+        connection.execute("DROP SCHEMA kept CASCADE")
+
+
 def test_seeding_does_not_wait_for_the_latency(seeded_dsn: str) -> None:
     """It stands for the cost of verifying; eight hours of it would end in the command's timeout."""
     ended = command(

@@ -282,3 +282,69 @@ async def test_its_metrics_mirror_the_upstreams(control: httpx.AsyncClient) -> N
 
 async def test_it_is_healthy(control: httpx.AsyncClient) -> None:
     assert (await control.get("/healthz")).status_code == 200
+
+
+# -- what Prometheus finds -----------------------------------------------------------------------
+
+
+async def found(control: httpx.AsyncClient) -> list[tuple[str, str, str]]:
+    """Address, name and generation of every target, as Prometheus reads them."""
+    answer = await control.get("/control/targets")
+    assert answer.headers["content-type"] == "application/json", "Prometheus insists on it"
+    groups = answer.json()
+    for group in groups:
+        assert group.keys() == {"targets", "labels"}
+        assert group["labels"]["job"] == "auth"
+    return [
+        (address, group["labels"]["instance"], group["labels"]["generation"])
+        for group in groups
+        for address in group["targets"]
+    ]
+
+
+async def test_every_replica_is_a_target_with_the_labels_of_a_run(
+    control: httpx.AsyncClient,
+) -> None:
+    assert await found(control) == [
+        ("127.0.0.1:1", "replica-1", "1"),
+        ("127.0.0.1:2", "replica-2", "1"),
+        ("127.0.0.1:3", "spare", "1"),
+    ]
+
+
+async def test_a_replica_that_moves_keeps_its_name_and_counts_up(
+    control: httpx.AsyncClient,
+) -> None:
+    """The same labels for two processes would look like a counter that is reset."""
+    for url in ("http://next:80", "http://next:80", "http://127.0.0.1:2"):
+        await control.patch("/control/upstreams/replica-2", json={"url": url, "weight": 1})
+    assert (await found(control))[1] == ("127.0.0.1:2", "replica-2", "3")
+    await control.put("/control/upstreams", json=[{"name": "other", "url": "http://x"}])
+    await control.put("/control/upstreams", json=[{"name": "replica-2", "url": "http://y"}])
+    assert await found(control) == [("y:80", "replica-2", "4")], "it was away, and counts on"
+
+
+async def test_a_replaced_replica_is_a_target_while_it_works_off_what_it_has(
+    control: httpx.AsyncClient, gateway: Gateway
+) -> None:
+    with gateway.client.exchange(UPSTREAMS[0]):
+        await control.patch("/control/upstreams/replica-1", json={"url": "http://new:8000"})
+        assert (await found(control))[:2] == [
+            ("new:8000", "replica-1", "2"),
+            ("127.0.0.1:1", "replica-1", "1"),
+        ]
+    assert (await found(control))[:2] == [
+        ("new:8000", "replica-1", "2"),
+        ("127.0.0.1:2", "replica-2", "1"),
+    ]
+
+
+async def test_addresses_are_spelled_as_prometheus_wants_them(control: httpx.AsyncClient) -> None:
+    await control.put(
+        "/control/upstreams",
+        json=[{"name": "a", "url": "https://safe"}, {"name": "b", "url": "http://[::1]:8000"}],
+    )
+    assert [address for address, *_ in await found(control)] == ["safe:443", "[::1]:8000"]
+    safe, plain = (await control.get("/control/targets")).json()
+    assert safe["labels"]["__scheme__"] == "https"
+    assert "__scheme__" not in plain["labels"], "http is what Prometheus assumes"
