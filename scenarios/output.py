@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,13 @@ HEADER = "event,arrival,user,attempt,at_s,outcome,status,code,replica\n"
 class AttemptLog:
     """The CSV of attempts: a line when one is sent, a line when it ends.
 
-    Lines gather in memory until `flush`, which appends whole lines. Times are written with all
-    their digits. `open` knows the attempts that were sent and have not ended.
+    Lines gather in memory until `flush`, which hands whole lines to ``write``. Times are written
+    with all their digits. `open` knows the attempts that were sent and have not ended.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._file = path.open("ab", buffering=0)
+    def __init__(self, write: Callable[[bytes], None]) -> None:
+        self._write = write
+        self._closed = False
         self._lines: list[str] = [HEADER]
         self.open: dict[int, tuple[int, int]] = {}
         self.flush()
@@ -32,7 +34,9 @@ class AttemptLog:
         self._lines.append(f"sent,{arrival},{user},{attempt},{at_s!r},,,,\n")
 
     def ended(self, arrival: int, at_s: float, outcome: Outcome) -> None:
-        """The open attempt of ``arrival`` has ended."""
+        """The open attempt of ``arrival`` has ended; after `close` it stays in flight."""
+        if self._closed:
+            return
         user, attempt = self.open.pop(arrival)
         status = "" if outcome.status is None else outcome.status
         self._lines.append(
@@ -44,8 +48,8 @@ class AttemptLog:
         """Write what has gathered."""
         data = "".join(self._lines).encode("ascii")
         self._lines.clear()
-        while data:
-            data = data[self._file.write(data) or 0 :]
+        if data:
+            self._write(data)
 
     def close(self) -> None:
         """Write open attempts as in flight at the end (without an instant), then the rest."""
@@ -53,11 +57,28 @@ class AttemptLog:
             self._lines.append(f"end,{arrival},{user},{attempt},,{IN_FLIGHT_AT_END},,,\n")
         self.open.clear()
         self.flush()
+        self._closed = True
+
+
+class AppendedFile:
+    """A file that grows by whole pieces, each written when `write` returns."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("ab", buffering=0)
+
+    def write(self, data: bytes) -> None:
+        """Append ``data``."""
+        while data:
+            data = data[self._file.write(data) or 0 :]
+
+    def close(self) -> None:
+        """Nothing is appended any more."""
         self._file.close()
 
 
 class StartLag:
-    """How late first attempts were sent: a histogram, so that its p99 costs the same at any time.
+    """How late first attempts were sent: a histogram, so that its p99 costs the same at any time
+    and several processes' can be added up.
 
     Bins of 0.1 ms up to 2 s; later ones share the last bin and are reported as the greatest seen.
     """
@@ -87,6 +108,17 @@ class StartLag:
             if seen >= rank:
                 return number * self.BIN_S
         return self._max_s
+
+    def histogram(self) -> dict[str, Any]:
+        """``counts`` by the number of the bin, from 0 and without the empty ones; bin number
+        ``bins`` has all that is later. ``bin_s`` is a bin's width, ``max_s`` the greatest lag."""
+        counts = {str(number): count for number, count in enumerate(self._counts) if count}
+        return {
+            "bin_s": self.BIN_S,
+            "bins": self.BINS,
+            "counts": counts,
+            "max_s": self._max_s,
+        }
 
 
 def write_status(path: Path, status: dict[str, Any]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import time
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
@@ -71,29 +71,49 @@ class Schedule:
 
 
 def read_schedule(path: Path, *, shard: int, shards: int) -> Schedule:
-    """The arrivals of the CSV with ``arrival % shards == shard``.
+    """The arrivals of the CSV with ``arrival % shards == shard``; raises as `parse_schedule`."""
+    with path.open(encoding="ascii", newline="") as file:
+        return parse_schedule(file, path.name, shard=shard, shards=shards)
 
-    Raises ValueError for other columns, for what is no number, no address or neither 0 nor 1, and
-    for arrivals that are not sorted by intended instant.
+
+def parse_schedule(lines: Iterable[str], source: str, *, shard: int, shards: int) -> Schedule:
+    """The arrivals of the CSV ``lines`` with ``arrival % shards == shard``.
+
+    Raises ValueError, naming ``source``, for other columns, for what is no number, no address or
+    neither 0 nor 1, and for arrivals that are not sorted by intended instant.
     """
     schedule = Schedule()
-    with path.open(encoding="ascii", newline="") as file:
-        rows = csv.reader(file)
-        if next(rows, None) != COLUMNS:
-            raise ValueError(f"{path.name}: the columns must be {','.join(COLUMNS)}")
-        before_s = 0.0
-        for number_text, user_text, intended_text, address, wrong_password in rows:
-            number, intended_s = int(number_text), float(intended_text)
-            if intended_s < before_s:
-                raise ValueError(f"{path.name}: arrival {number} comes before the one above it")
-            before_s = intended_s
-            if number % shards == shard:
-                schedule.numbers.append(number)
-                schedule.users.append(int(user_text))
-                schedule.intended_s.append(intended_s)
-                schedule.addresses.append(address)
-                schedule.wrong_passwords.append(_flag(wrong_password))
+    rows = csv.reader(lines)
+    if next(rows, None) != COLUMNS:
+        raise ValueError(f"{source}: the columns must be {','.join(COLUMNS)}")
+    before_s = 0.0
+    for number_text, user_text, intended_text, address, wrong_password in rows:
+        number, intended_s = int(number_text), float(intended_text)
+        if intended_s < before_s:
+            raise ValueError(f"{source}: arrival {number} comes before the one above it")
+        before_s = intended_s
+        if number % shards == shard:
+            schedule.numbers.append(number)
+            schedule.users.append(int(user_text))
+            schedule.intended_s.append(intended_s)
+            schedule.addresses.append(address)
+            schedule.wrong_passwords.append(_flag(wrong_password))
     return schedule
+
+
+def shard_out(path: Path, shards: int) -> list[str]:
+    """The CSV as one CSV a shard, each line in exactly one of them: ``arrival % shards``.
+
+    Raises ValueError for other columns, and for an arrival that is no number.
+    """
+    with path.open(encoding="ascii", newline="") as file:
+        header = file.readline()
+        if header.strip().split(",") != COLUMNS:
+            raise ValueError(f"{path.name}: the columns must be {','.join(COLUMNS)}")
+        parts: list[list[str]] = [[header] for _ in range(shards)]
+        for line in file:
+            parts[int(line.partition(",")[0]) % shards].append(line)
+    return ["".join(part) for part in parts]
 
 
 def _flag(text: str) -> int:
@@ -105,8 +125,18 @@ def _flag(text: str) -> int:
 class ReplayClock:
     """Seconds since t0, by the monotonic clock: a wall clock set meanwhile cannot tear it."""
 
-    def __init__(self, t0_epoch: float) -> None:
-        self._t0 = time.monotonic() + (t0_epoch - time.time())
+    def __init__(self, t0_monotonic: float) -> None:
+        self._t0 = t0_monotonic
+
+    @classmethod
+    def from_epoch(cls, t0_epoch: float) -> ReplayClock:
+        """By the wall clock as it stands now."""
+        return cls(time.monotonic() + (t0_epoch - time.time()))
+
+    @property
+    def t0_monotonic(self) -> float:
+        """t0 by this process's monotonic clock."""
+        return self._t0
 
     def now_s(self) -> float:
         """Replay time; negative before t0."""

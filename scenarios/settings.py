@@ -7,35 +7,53 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, FilePath, Json, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    FilePath,
+    Json,
+    ValidationError,
+    field_validator,
+)
 
 from scenarios.client_policy import ClientPolicy
+
+
+def _host_and_port(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    host, colon, port = value.rpartition(":")
+    if not host or not colon or not port.isdecimal() or int(port) > 65535:
+        raise ValueError("must be HOST:PORT")
+    return host, int(port)
+
+
+HostPort = Annotated[tuple[str, int], BeforeValidator(_host_and_port)]
+"""``HOST:PORT`` as its two parts."""
+
+Model = TypeVar("Model", bound=BaseModel)
 
 PREFIX = "POOLDRILL_"
 EXIT_BAD_SETTINGS = 2
 
 
-class LoadSettings(BaseModel):
-    """What `ARCHITECTURE.md` lists under "The load process", typed and checked."""
+class SurgeSettings(BaseModel):
+    """What is to be played, wherever the arrivals come from."""
 
     model_config = ConfigDict(frozen=True)
 
-    arrivals: FilePath
     target: str
-    t0_file: Path
     end_s: Annotated[float, Field(gt=0, allow_inf_nan=False)]
     client: Json[ClientPolicy]
-    output: Path
-    status: Path
-    flags: Path | None = None
     seed: int = 0
     # Before `shard`, whose check looks at it.
     shards: Annotated[int, Field(ge=1)] = 1
     shard: Annotated[int, Field(ge=0)] = 0
-    exit_with_stdin: bool = False
 
     @field_validator("target")
     @classmethod
@@ -51,17 +69,37 @@ class LoadSettings(BaseModel):
             raise ValueError(f"shard {self.shard} of {self.shards}: they count from 0")
 
 
+class LoadSettings(SurgeSettings):
+    """What `ARCHITECTURE.md` lists under "The load process", typed and checked."""
+
+    arrivals: FilePath
+    t0_file: Path
+    output: Path
+    status: Path
+    flags: Path | None = None
+    exit_with_stdin: bool = False
+
+
 def read_settings(environment: Mapping[str, str]) -> LoadSettings:
     """The settings in ``environment``; raises pydantic's ValidationError with all problems."""
-    names = LoadSettings.model_fields
-    found = {name: environment.get(PREFIX + name.upper()) for name in names}
-    return LoadSettings.model_validate({name: text for name, text in found.items() if text})
+    return read_model(LoadSettings, environment)
+
+
+def read_model(model: type[Model], environment: Mapping[str, str]) -> Model:
+    """``model`` from the variables of its fields; raises ValidationError with all problems."""
+    found = {name: environment.get(PREFIX + name.upper()) for name in model.model_fields}
+    return model.model_validate({name: text for name, text in found.items() if text})
 
 
 def settings_or_exit() -> LoadSettings:
     """The process's settings; all problems on standard error and exit code 2 for bad ones."""
+    return model_or_exit(LoadSettings)
+
+
+def model_or_exit(model: type[Model]) -> Model:
+    """``model`` from this process's environment, with the same end for a bad one."""
     try:
-        return read_settings(os.environ)
+        return read_model(model, os.environ)
     except ValidationError as error:
         for problem in error.errors():
             first, *rest = (str(part) for part in problem["loc"]) if problem["loc"] else ("SHARD",)

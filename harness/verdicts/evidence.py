@@ -9,6 +9,7 @@ import polars as pl
 
 from harness import measurements
 from harness.incident import Claim
+from harness.measurements.load_workers import LoadWorker, load_workers
 from harness.measurements.model import Arrivals, Capacity, Clocks, Latency, Users
 from harness.recording import Recording, TimelineEvent
 from harness.timemap import TimeMap, build_timemap
@@ -29,12 +30,18 @@ class Evidence:
     latency: Latency
     clocks: Clocks
     capacity: Capacity
+    load_workers: tuple[LoadWorker, ...]
     calm: tuple[float, float]
     busy: tuple[float, float]
 
     @property
     def complete(self) -> bool:
         return self.recording.info.status == "complete"
+
+    @property
+    def load_lost(self) -> bool:
+        """Whether arrivals went with a worker of the load."""
+        return any(worker.lost for worker in self.load_workers)
 
     def success_before(self, replay_s: float) -> float | None:
         """Share of the logins that had ended by then, one way or the other, that succeeded."""
@@ -105,6 +112,7 @@ def measure(recording: Recording) -> Evidence:
         latency=measurements.latency(recording, table),
         clocks=measurements.clocks(recording, table, timemap),
         capacity=measurements.capacity(recording, calm, busy),
+        load_workers=load_workers(recording),
         calm=calm,
         busy=busy,
     )

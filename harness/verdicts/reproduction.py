@@ -1,7 +1,7 @@
 """Did the incident happen as its definition says? One check for each of its expectations.
 
 What was not measured is invalid. So is everything a partial run would have shown later: a share of
-users over half an outage says nothing about the outage.
+users over half an outage says nothing about the outage, and neither does one under half a load.
 """
 
 from __future__ import annotations
@@ -260,6 +260,8 @@ def _check(
         outcome, why = "invalid", unmeasured
     if not evidence.complete:
         outcome, why = "invalid", "the run is partial: what it did not reach was not measured"
+    elif evidence.load_lost:
+        outcome, why = "invalid", "a load worker was lost: this was not the load that was asked for"
     return Check(
         id=check_id,
         outcome=outcome,

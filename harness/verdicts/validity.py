@@ -10,6 +10,7 @@ import polars as pl
 
 from harness import measurements
 from harness.measurements.pools import TIMEOUTS
+from harness.verdicts import workers
 from harness.verdicts.evidence import Evidence
 from harness.verdicts.model import Check, Outcome
 
@@ -236,6 +237,7 @@ def prometheus_agrees(evidence: Evidence) -> Iterator[Check]:
 def checks(evidence: Evidence) -> Iterator[Check]:
     """All of them."""
     yield from prometheus_agrees(evidence)
+    yield from workers.checks(evidence)
     for check in (
         run_complete,
         parts_alive,

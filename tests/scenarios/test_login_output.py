@@ -11,13 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scenarios.outcome import Outcome
-from scenarios.output import AttemptLog, StartLag, write_status
+from scenarios.output import AppendedFile, AttemptLog, StartLag, write_status
 
 
 def test_lines_are_whole_and_open_attempts_are_closed(tmp_path: Path) -> None:
     """A line when sent, a line when ended, and in flight at the end for the rest."""
     path = tmp_path / "attempts.csv"
-    log = AttemptLog(path)
+    file = AppendedFile(path)
+    log = AttemptLog(file.write)
     log.sent(4, 70, 1, 0.1)
     log.sent(5, 71, 1, 1 / 3)
     log.ended(4, 0.30000000000000004, Outcome("http_error", 503, "pool_exhausted", "replica-1"))
@@ -26,6 +27,9 @@ def test_lines_are_whole_and_open_attempts_are_closed(tmp_path: Path) -> None:
     log.flush()
     assert path.read_text("ascii").endswith("503,pool_exhausted,replica-1\n")
     log.close()
+    log.ended(5, 0.5, Outcome("ok", 200))  # too late: it is in flight at the end
+    log.flush()
+    file.close()
     assert path.read_text("ascii").splitlines() == [
         "event,arrival,user,attempt,at_s,outcome,status,code,replica",
         "sent,4,70,1,0.1,,,,",
@@ -68,4 +72,4 @@ def test_the_status_is_replaced_whole(tmp_path: Path) -> None:
 def test_the_output_cannot_be_opened_where_there_is_no_folder(tmp_path: Path) -> None:
     """Before the load begins, not at its first flush."""
     with pytest.raises(FileNotFoundError):
-        AttemptLog(tmp_path / "missing" / "attempts.csv")
+        AppendedFile(tmp_path / "missing" / "attempts.csv")

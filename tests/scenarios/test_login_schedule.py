@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scenarios.schedule import Addresses, Arrival, read_schedule
+from scenarios.schedule import Addresses, Arrival, parse_schedule, read_schedule, shard_out
 
 HEADER = "arrival,user,intended_s,address,wrong_password\n"
 
@@ -29,6 +29,27 @@ def test_shards_share_the_arrivals_out(
     assert sorted(row for part in parts for row in part) == [
         Arrival(i, i + 5, i / 3, f"10.16.0.{i}", i % 2 == 1) for i in range(count)
     ]
+
+
+@given(st.integers(1, 7), st.integers(0, 60))
+def test_a_master_shares_out_what_the_processes_would_have_read(
+    tmp_path_factory: pytest.TempPathFactory, shards: int, count: int
+) -> None:
+    """Shard by shard the same arrivals, whoever plays them: none twice, none forgotten."""
+    path = tmp_path_factory.mktemp("schedule") / "arrivals.csv"
+    lines = [f"{i},{i + 5},{i / 3!r},10.16.0.{i},{i % 2}\n" for i in range(count)]
+    path.write_text(HEADER + "".join(lines))
+    for number, text in enumerate(shard_out(path, shards)):
+        played = parse_schedule(text.splitlines(), "shard", shard=number, shards=shards)
+        assert list(played) == list(read_schedule(path, shard=number, shards=shards))
+        assert text.count("\n") == len(played) + 1
+
+
+@pytest.mark.parametrize("text", ["", "a,b\n", HEADER + "first,1,0.0,10.0.0.1,0\n"])
+def test_a_schedule_that_is_none_is_not_shared_out(tmp_path: Path, text: str) -> None:
+    (tmp_path / "arrivals.csv").write_text(text)
+    with pytest.raises(ValueError, match=r"columns|first"):
+        shard_out(tmp_path / "arrivals.csv", 2)
 
 
 @given(st.lists(st.ip_addresses()))
