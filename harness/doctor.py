@@ -127,7 +127,7 @@ def _program(name: str, needed_for: str, remedy: str, at: str | None = None) -> 
 
 
 def _pgbouncer() -> str | None:
-    from harness.stack.pgbouncer import find_program
+    from harness.stack.pgbouncer_process import find_program
 
     return find_program()
 

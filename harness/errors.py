@@ -167,6 +167,30 @@ class PgbouncerMissingError(InfrastructureError):
     code = "PD015"
 
 
+class EngineError(InfrastructureError):
+    """Containers are needed, and no container engine can be used, or it fails."""
+
+    code = "PD016"
+
+
+class ImageMissingError(InfrastructureError):
+    """A container's image is not on the machine and cannot be fetched."""
+
+    code = "PD017"
+
+
+class LoadWorkersError(InfrastructureError):
+    """The load's master and its workers on other machines did not come together."""
+
+    code = "PD018"
+
+
+class ComposeNotUpError(InfrastructureError):
+    """The compose stack was asked for, and it, or a part of it, does not run."""
+
+    code = "PD019"
+
+
 class Interrupted(PooldrillError):  # noqa: N818 - it is a request to stop, not a failure
     """A signal asked the run to stop; the recording is kept and marked partial."""
 

@@ -13,6 +13,7 @@ from typing import TypeVar
 from harness.errors import RecordingError
 from harness.incident import Incident
 from harness.stack.process import Child, wait_until
+from harness.stack_kinds import USUAL, Where
 from harness.timemap import build_timemap
 
 RUN_SLACK_S = 90.0
@@ -26,9 +27,10 @@ Result = TypeVar("Result")
 
 
 class Replays:
-    """``jobs`` replays at a time. A context manager."""
+    """``jobs`` replays at a time, on databases from ``where``. A context manager."""
 
-    def __init__(self, jobs: int, *, name: str) -> None:
+    def __init__(self, jobs: int, *, name: str, where: Where = USUAL) -> None:
+        self._where = where
         self._cancelled = threading.Event()
         self._lock = threading.Lock()
         self._children: list[Child] = []
@@ -59,9 +61,10 @@ class Replays:
         `RecordingError` when it left no recording.
         """
         argv = [sys.executable, "-m", "harness", "run", definition]
-        argv += ["--seed", str(seed), "--out", str(folder), "--json"]
+        argv += ["--seed", str(seed), "--out", str(folder), "--json", *self._where.options()]
+        env = {**os.environ, **self._where.environment()}
         with self._lock:
-            child = Child(f"run of {incident.name}", argv, log=log, env={**os.environ})
+            child = Child(f"run of {incident.name}", argv, log=log, env=env)
             self._children.append(child)
         length_s = build_timemap(incident).replay_length_s + incident.replay.drain_s
         try:

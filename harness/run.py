@@ -29,6 +29,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,10 @@ from harness.errors import (
 )
 from harness.incident import FailOver, Incident, RaiseMaxConnections
 from harness.load import (
+    Load,
     LoadRun,
+    Workers,
+    WorkersRun,
     compile_arrivals,
     expected_arrivals,
     rate_segments,
@@ -69,8 +73,10 @@ from harness.recording import (
     unwritable,
 )
 from harness.responder import Responder, plan
-from harness.stack import EMBEDDED, Stack
+from harness.stack import Stack
 from harness.stack.interrupts import signals_interrupt
+from harness.stack.ports import LOOPBACK
+from harness.stack_kinds import is_ours, known
 from harness.timemap import TimeMap, build_timemap
 from harness.verdicts import Verdict
 
@@ -99,7 +105,9 @@ class RunPlan:
     out: Path = Path("runs")
     prometheus: bool = True
     load_processes: int | None = None
+    load_workers: Workers | None = None
     allowed_host: str | None = None
+    allow_tables: bool = False
     watch: Watch = field(default=lambda status: None)
 
 
@@ -172,10 +180,10 @@ def prepare(run: RunPlan) -> Prepared:
 
 def _refuse_what_needs_our_database(run: RunPlan) -> None:
     needs = [e.do for e in run.incident.timeline if isinstance(e, RaiseMaxConnections | FailOver)]
-    if needs and run.postgres != EMBEDDED:
+    if not is_ours(known(run.postgres)) and needs:
         raise UsageError(
             f"{run.incident.name} restarts the database ({', '.join(needs)}), which is not ours",
-            remedy="Run it with --stack embedded.",
+            remedy="Run it with --stack embedded, or --stack docker.",
         )
 
 
@@ -209,7 +217,7 @@ class _Recording:
 
         Any other exception than ours is recorded as well, and passes through.
         """
-        load: LoadRun | None = None
+        load: Load | None = None
         recorder: Recorder | None = None
         why = ""
         with ExitStack() as parts:
@@ -217,6 +225,7 @@ class _Recording:
                 stack = self._start_stack(parts)
                 recorder = parts.enter_context(self._recorder(stack))
                 load = parts.enter_context(self._load(stack))
+                self._writer.environment({**stack.environment(), "load": load.describe()})
                 self._replay(stack, recorder, load)
             except BaseException as error:
                 why = f"{type(error).__name__}: {error}"
@@ -232,7 +241,7 @@ class _Recording:
 
     def _start_stack(self, parts: ExitStack) -> Stack:
         self._run.watch(LiveStatus("starting"))
-        incident = self._run.incident
+        incident, workers = self._run.incident, self._run.load_workers
         stack = parts.enter_context(
             Stack.start(
                 incident.service,
@@ -243,6 +252,8 @@ class _Recording:
                 prometheus=self._run.prometheus,
                 postgres=self._run.postgres,
                 allowed_host=self._run.allowed_host,
+                allow_tables=self._run.allow_tables,
+                gateway_host=workers.address if workers else LOOPBACK,
                 on_event=self._lifecycle,
             )
         )
@@ -259,25 +270,39 @@ class _Recording:
             pgbouncer_dsn=stack.pgbouncer_dsn,
         )
 
-    def _load(self, stack: Stack) -> LoadRun:
+    def _load(self, stack: Stack) -> Load:
         policy = self._run.incident.load.client
         peak = max(phase.rate_per_s for phase in self._run.incident.load.phases)
-        return LoadRun(
+        workers = self._run.load_workers
+        processes = self._run.load_processes or suggested_shards(peak * policy.attempts)
+        kind = (
+            partial(LoadRun, shards=processes)
+            if workers is None
+            # Who vouches for the address was asked when it became the master's.
+            else partial(
+                WorkersRun,
+                workers=workers,
+                allowed_hosts=[workers.address],
+                on_event=self._lifecycle,
+            )
+        )
+        return kind(
             self._arrivals,
             target=stack.url,
             client=policy,
             seed=self._run.seed,
             end_s=self._end_s,
             directory=self._writer.directory / "logs" / "load",
-            shards=self._run.load_processes or suggested_shards(peak * policy.attempts),
         )
 
     @property
     def _end_s(self) -> float:
         return self._timemap.replay_length_s + self._run.incident.replay.drain_s
 
-    def _replay(self, stack: Stack, recorder: Recorder, load: LoadRun) -> None:
+    def _replay(self, stack: Stack, recorder: Recorder, load: Load) -> None:
         """Steps 5 and 6."""
+        if load.awaits:
+            self._run.watch(LiveStatus(load.awaits))
         load.wait_ready()
         t0_epoch = time.time() + LEAD_S
         self._t0_epoch = t0_epoch
@@ -309,7 +334,7 @@ class _Recording:
                 if part in ("postgres", "gateway", "pgbouncer"):
                     raise PartDiedError(f"{part} died during the run: {why}")
 
-    def _save(self, load: LoadRun | None, recorder: Recorder | None, why: str) -> None:
+    def _save(self, load: Load | None, recorder: Recorder | None, why: str) -> None:
         """Step 7: every table is written, with what there is."""
         writer = self._writer
         end_s = self._clock() if self._t0_epoch is not None else None
@@ -350,7 +375,7 @@ class _Recording:
     def _lifecycle(self, name: str, state: EventState, detail: Mapping[str, Any]) -> None:
         self._writer.event(TimelineEvent(self._clock(), "lifecycle", name, state, detail))
 
-    def _report_progress(self, responder: Responder, recorder: Recorder, load: LoadRun) -> None:
+    def _report_progress(self, responder: Responder, recorder: Recorder, load: Load) -> None:
         status = load.status()
         pools = recorder.pools()
         self._run.watch(

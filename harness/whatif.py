@@ -25,6 +25,7 @@ from harness.recording import read_recording, unwritable, write_text
 from harness.replays import Replays
 from harness.report.matrix import markdown
 from harness.stack.interrupts import signals_interrupt
+from harness.stack_kinds import USUAL, Where, known
 from harness.verdicts.counterfactual import Matrix, RowResult, result
 
 WITHOUT = "without-"
@@ -42,6 +43,7 @@ class WhatIf:
     seed: int = 1
     jobs: int = 1
     out: Path = Path("runs")
+    where: Where = USUAL
     said: Callable[[RowResult, int, int], None] = lambda row, done, of: None
 
 
@@ -94,6 +96,7 @@ def whatif(asked: WhatIf) -> tuple[Matrix, Path]:
 
     Raises UsageError before anything was made, RunDirectoryError where nothing can be written.
     """
+    known(asked.where.stack)
     tried = planned(asked)
     utc = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     folder = asked.out / f"{utc}-whatif-{asked.incident.name}-{asked.seed}"
@@ -103,7 +106,7 @@ def whatif(asked: WhatIf) -> tuple[Matrix, Path]:
             write_text(folder / row.name / "incident.yaml", dump_incident(row.incident))
     except OSError as error:
         raise unwritable(folder, error) from error
-    with signals_interrupt(), Replays(asked.jobs, name="whatif") as replays:
+    with signals_interrupt(), _replays(asked) as replays:
         results = replays.map(_Rows(asked, folder, len(tried), replays).result, tried)
     matrix = Matrix(
         incident=asked.incident.name,
@@ -118,6 +121,10 @@ def whatif(asked: WhatIf) -> tuple[Matrix, Path]:
     except OSError as error:
         raise unwritable(folder, error) from error
     return matrix, folder
+
+
+def _replays(asked: WhatIf) -> Replays:
+    return Replays(asked.jobs, name="whatif", where=asked.where)
 
 
 class _Rows:

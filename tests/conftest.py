@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 from collections.abc import Iterator
@@ -9,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from harness.errors import EngineError
 from harness.incident import DatabaseConfig
+from harness.stack import Engine
 from harness.stack.postgres import EmbeddedPostgres
 
 NEEDED_PROGRAMS = {
@@ -25,14 +28,29 @@ SEARCHED = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/u
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Skip what lacks its program, with the reason; in CI a missing program is a failure."""
+    """Skip what lacks its program or engine, with the reason; in CI that is a failure."""
     for marker, program in NEEDED_PROGRAMS.items():
         if item.get_closest_marker(marker) is None or shutil.which(program, path=SEARCHED):
             continue
-        reason = f"{program} is not on PATH"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
+        _skip(f"{program} is not on PATH")
+    if item.get_closest_marker("docker") and (why := why_no_engine()):
+        _skip(why)
+
+
+@functools.cache
+def why_no_engine() -> str:
+    """Why no container engine can be used; empty where one answers."""
+    try:
+        Engine.connect().close()
+    except EngineError as error:
+        return error.message
+    return ""
+
+
+def _skip(reason: str) -> None:
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason)
+    pytest.skip(reason)
 
 
 @pytest.fixture(scope="session")

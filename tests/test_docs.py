@@ -25,7 +25,9 @@ from harness.report.scorecard import place_in_page, score_markdown
 from harness.verdicts import judge
 
 ROOT = Path(__file__).parent.parent
-PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+PAGES = sorted(
+    [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "deploy").rglob("*.md")]
+)
 INCIDENTS = ROOT / "docs" / "incidents"
 QUICK = {"list", "show", "schema", "doctor"}
 """Commands whose examples are run here; `run` is run by the slow tests."""
@@ -223,6 +225,37 @@ def test_the_scores_of_the_guide_are_those_of_the_rules_as_they_are(name: str, r
     assert place_in_page(page, name, score_markdown(data)) == page, "the page was edited by hand"
     scored = {rule["alert"]: (rule["expr"], rule["for_s"]) for rule in data["rules"]}
     assert scored == {rule.alert: (rule.expr, rule.for_s) for rule in load_rules([rules]).alerts}
+
+
+SCALE = ROOT / "docs" / "guides" / "production-scale.md"
+
+
+@pytest.mark.parametrize(
+    "line", [line for page, line in commands() if page == SCALE.name and "--into" in line]
+)
+def test_the_tables_of_the_scale_guide_are_what_its_commands_write(
+    line: str, tmp_path: Path
+) -> None:
+    """Each command is run on a copy of the page, and must find its table there as it makes it."""
+    copied = tmp_path / SCALE.name
+    copied.write_bytes(SCALE.read_bytes())
+    words = shlex.split(line)[1:]
+    place = words.index("--into") + 1
+    page, _, name = words[place].partition("#")
+    assert ROOT / page == SCALE
+    words[place] = f"{copied}#{name}"
+    ended = subprocess.run(
+        [sys.executable, "-m", "harness", *words], capture_output=True, text=True, check=False
+    )
+    assert ended.returncode in (0, 1), ended.stderr
+    assert copied.read_text("utf-8") == SCALE.read_text("utf-8"), f"run: {line}"
+
+
+def test_every_table_of_the_scale_guide_has_its_command() -> None:
+    page = SCALE.read_text("utf-8")
+    tables = re.findall(r"<!-- fleets: (\S+) -->", page)
+    written = re.findall(r"--into docs/guides/production-scale\.md#(\S+)", page)
+    assert tables == written == ["overload", "growth", "fan-in"]
 
 
 def test_the_guide_stands_on_every_incident_and_control_under_three_seeds() -> None:

@@ -13,6 +13,7 @@ from harness.incident import load_incident
 from harness.recording import unwritable
 from harness.replays import Replays
 from harness.stack.interrupts import signals_interrupt
+from harness.stack_kinds import USUAL, Where
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,7 @@ def record_library(
     *,
     out: Path,
     jobs: int,
+    where: Where = USUAL,
     said: Callable[[Replayed, int, int], None] = lambda done, number, of: None,
 ) -> tuple[Replayed, ...]:
     """Replay each incident under each seed into ``out/NAME/SEED``; what is there is kept.
@@ -56,7 +58,7 @@ def record_library(
             said(found, count, len(tasks))
         return found
 
-    with signals_interrupt(), Replays(jobs, name="record") as replays:
+    with signals_interrupt(), Replays(jobs, name="record", where=where) as replays:
         return tuple(replays.map(one, tasks))
 
 

@@ -13,8 +13,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from harness.cli.application import Json, app, err, out, print_json
+from harness.cli.application import (
+    Json,
+    OwnDatabase,
+    OwnTarget,
+    StackKind,
+    app,
+    err,
+    out,
+    print_json,
+)
 from harness.errors import ExitCode, UsageError
+from harness.stack_kinds import EMBEDDED, Where, known
 
 if TYPE_CHECKING:
     from harness.alerts.lab import Asking
@@ -319,10 +329,13 @@ def record(
     directory: Annotated[Path, typer.Option("--out", help="Folder of the recordings.")] = Path(
         "recordings"
     ),
+    stack: StackKind = EMBEDDED,
     packed: Annotated[
         Path | None,
         typer.Option("--pack", metavar="FILE.zip", help="Put them all into one file as well."),
     ] = None,
+    own_target: OwnTarget = None,
+    own_database: OwnDatabase = False,
     as_json: Json = False,
 ) -> None:
     """Replay the library, for rules to be scored on. Goes on where it was interrupted."""
@@ -340,6 +353,7 @@ def record(
         seed_range(seeds),
         out=directory,
         jobs=jobs,
+        where=Where(known(stack), own_target, own_database),
         said=lambda done, number, of: err.print(
             f"{number}/{of} {done.incident} / {done.seed}: {done.outcome} {done.why}".rstrip(),
             highlight=False,

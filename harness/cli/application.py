@@ -12,6 +12,7 @@ from rich.console import Console
 
 from harness.errors import UsageError
 from harness.incident import Incident, load_incident, load_without
+from harness.stack_kinds import METAVAR, VARIABLE
 
 app = typer.Typer(
     name="pooldrill",
@@ -39,6 +40,23 @@ Without = Annotated[
         metavar="defect|trigger|loop",
         help="Take this cause away, as the incident's truth says how.",
     ),
+]
+StackKind = Annotated[
+    str,
+    typer.Option(
+        "--stack",
+        metavar=METAVAR,
+        envvar=VARIABLE,
+        help="Where PostgreSQL comes from: a wheel, containers, or a server of yours.",
+    ),
+]
+OwnTarget = Annotated[
+    str | None,
+    typer.Option("--i-own-this-target", metavar="HOST", help="Permit a host beyond loopback."),
+]
+OwnDatabase = Annotated[
+    bool,
+    typer.Option("--i-own-this-database", help="Permit a DSN's database that is not empty."),
 ]
 Settings = Annotated[
     list[str] | None,

@@ -11,7 +11,10 @@ import typer
 from harness.cli.application import (
     IncidentName,
     Json,
+    OwnDatabase,
+    OwnTarget,
     Settings,
+    StackKind,
     app,
     err,
     out,
@@ -20,6 +23,7 @@ from harness.cli.application import (
 )
 from harness.errors import ExitCode, UsageError
 from harness.incident import load_incident
+from harness.stack_kinds import EMBEDDED, Where
 
 
 @app.command(epilog="Example: pooldrill whatif flash-sale-deploy --action scale-out --jobs 2")
@@ -42,9 +46,12 @@ def whatif(
         int,
         typer.Option(min=1, max=8, help="Runs side by side; two cores carry two."),
     ] = 1,
+    stack: StackKind = EMBEDDED,
     directory: Annotated[Path, typer.Option("--out", help="Folder for the experiment.")] = Path(
         "runs"
     ),
+    own_target: OwnTarget = None,
+    own_database: OwnDatabase = False,
     as_json: Json = False,
 ) -> None:
     """Replay an incident under other actions: which would have helped, and how soon?"""
@@ -63,6 +70,7 @@ def whatif(
         seed=seed,
         jobs=jobs,
         out=directory,
+        where=Where(stack, own_target, own_database),
         said=lambda row, done, of: err.print(
             f"{done}/{of} {' · '.join(cell for cell in cells(row) if cell)}", highlight=False
         ),

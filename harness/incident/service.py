@@ -212,7 +212,7 @@ class DatabaseConfig(Model):
     """The PostgreSQL server. ``users`` are seeded before the load begins.
 
     ``connect_delay`` makes every new connection slow, as TLS, IAM tokens or a busy server do
-    (PostgreSQL's ``pre_auth_delay``). ``connect_cost`` is processor time that a connection costs the
+    (PostgreSQL's ``pre_auth_delay``). ``connect_cost`` is the processor time that one costs the
     service, which hashes its password meanwhile (in libpq, in the thread that connects): the
     iterations that take so long are found on the machine; 0: PostgreSQL's 4,096. ``exporter`` is a
     monitoring agent that connects for every scrape: with a ``reserved`` slot of its own, or among

@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 
 from harness.recorder.exposition import Reading, label_text
-from harness.stack.database import connect_timeout_s
+from harness.stack.database import connect_timeout_s, with_options
 from harness.stack.sessions import RECORDER
 
 # pg_stat_activity's documented states of a client's session. Each is reported for every role that
@@ -105,6 +105,6 @@ class DatabaseSampler:
                 autocommit=True,
                 application_name=self._application_name,
                 connect_timeout=self._connect_timeout_s,
-                options=f"-c statement_timeout={STATEMENT_TIMEOUT_MS}",
+                options=with_options(self._dsn, f"-c statement_timeout={STATEMENT_TIMEOUT_MS}"),
             )
         return self._connection

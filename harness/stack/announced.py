@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 
 from harness.errors import PartStartError
-from harness.stack.process import Child, wait_until
+from harness.stack.process import Child, Supervised, wait_until
 
 READY_TIMEOUT_S = 45.0
 KEPT_VARIABLES = ("PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "PYTHONPATH", "SYSTEMROOT")
@@ -68,7 +68,7 @@ def await_announcement(
 
 def await_http(
     client: httpx.Client,
-    child: Child,
+    child: Supervised,
     url: str,
     what: str,
     *,

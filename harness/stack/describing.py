@@ -28,6 +28,7 @@ def environment(parts: Parts, *, ready_s: float) -> dict[str, Any]:
         "postgres": version,
         "scram_iterations": parts.database.scram_iterations,
         "pgbouncer": pgbouncer.version if pgbouncer else None,
+        "images": parts.engine.images if parts.engine else None,
         "prometheus": prometheus.program.version if prometheus else None,
         "why_no_prometheus": None if prometheus else parts.why_no_prometheus,
         "ready_s": round(ready_s, 3),

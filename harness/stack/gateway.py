@@ -21,7 +21,7 @@ from harness.stack.announced import (
     python_module,
 )
 from harness.stack.ports import LOOPBACK
-from harness.stack.process import Child
+from harness.stack.process import Child, Supervised
 
 NAME = "gateway"
 GATEWAY_MODULE = "auth_service.gateway"
@@ -135,6 +135,16 @@ class GatewayControl:
         """Drop the idle connections to the replicas."""
         self._call("PUT", "/control/reconnect")
 
+    def restore(self, state: GatewayState) -> None:
+        """Make everything that can be changed as it was."""
+        self.upstreams(state.upstreams)
+        self.timeout(state.timeout_s)
+        self.shedding(
+            max_in_flight=state.shedding.max_in_flight, rate_per_s=state.shedding.rate_per_s
+        )
+        self.redirect(state.redirect.to_backup)
+        self.block(state.blocked.addresses)
+
     def _patch(self, name: str, body: dict[str, Any]) -> None:
         self._call("PATCH", f"/control/upstreams/{quote(name, safe='')}", body)
 
@@ -155,9 +165,11 @@ class GatewayControl:
 class Gateway:
     """The gateway's process, with its addresses and its control."""
 
-    def __init__(self, child: Child, port: int, control_port: int) -> None:
+    def __init__(
+        self, child: Supervised, port: int, control_port: int, *, host: str = LOOPBACK
+    ) -> None:
         self.child = child
-        self.url = f"http://{LOOPBACK}:{port}"
+        self.url = f"http://{host}:{port}"
         self.control = GatewayControl(f"http://{LOOPBACK}:{control_port}")
 
     @classmethod
@@ -169,10 +181,12 @@ class Gateway:
         client: httpx.Client,
         logs: Path,
         folder: Path,
+        host: str = LOOPBACK,
         cancelled: threading.Event | None = None,
     ) -> Gateway:
         """Start the gateway for replicas of these names and wait until it is healthy.
 
+        It listens at ``host``, an IPv4 address; its control stays on loopback.
         The replicas' addresses follow through `GatewayControl.upstreams`.
         """
         announce = folder / f"{NAME}.json"
@@ -181,7 +195,7 @@ class Gateway:
             "GATEWAY_UPSTREAMS": json.dumps(upstreams),
             "GATEWAY_TIMEOUT_S": f"{config.timeout_s:g}",
             "GATEWAY_CONNECT_TIMEOUT_S": f"{config.connect_timeout_s:g}",
-            "GATEWAY_HOST": LOOPBACK,
+            "GATEWAY_HOST": host,
             "GATEWAY_ANNOUNCE": str(announce),
             "GATEWAY_EXIT_WITH_STDIN": "1",
             "GATEWAY_DRAIN_S": f"{DRAIN_S:g}",
@@ -197,7 +211,7 @@ class Gateway:
             announced = await_announcement(child, announce, cancelled=cancelled)
             if announced.control_port is None:
                 raise InfrastructureError("the gateway announced no control port")
-            gateway = cls(child, announced.port, announced.control_port)
+            gateway = cls(child, announced.port, announced.control_port, host=host)
             health = f"{gateway.control.url}/healthz"
             await_http(client, child, health, "the gateway to be healthy", cancelled=cancelled)
         except BaseException:

@@ -9,23 +9,26 @@ there on top, but PostgreSQL and Prometheus know nothing of it.
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 SCRIPT = Path(__file__).with_name("guard_process.py")
 
 
 class Guard:
-    """Tells the guard process which process groups and temporary folders are the harness's."""
+    """Tells the guard process which process groups, commands and folders are the harness's."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._groups: dict[int, int] = {}
         self._folders: list[str] = []
+        self._commands: list[str] = []
 
     @property
     def pid(self) -> int | None:
@@ -57,6 +60,26 @@ class Guard:
                 self._folders.remove(str(folder))
                 self._tell(f"keep {folder}")
 
+    def add_command(self, argv: Sequence[str]) -> None:
+        """Run this command, in `/`, if the harness cannot clear up any more.
+
+        For what is no process of ours: containers, what we made in somebody's database. It runs
+        with the environment of now, when all groups are gone and before the folders go, beside the
+        other commands, for twenty seconds at most. Secrets do not belong into it: any user of the
+        machine can read the words of a command. A guarded file may hold them.
+        """
+        with self._lock:
+            self._commands.append(json.dumps(list(argv)))
+            self._tell(f"command {self._commands[-1]}")
+
+    def drop_command(self, argv: Sequence[str]) -> None:
+        """There is nothing left for this command to do."""
+        command = json.dumps(list(argv))
+        with self._lock:
+            if command in self._commands:
+                self._commands.remove(command)
+                self._tell(f"forget {command}")
+
     def close(self) -> None:
         """Let go of the guard process, which then ends all that is still guarded, and itself."""
         with self._lock:
@@ -83,6 +106,7 @@ class Guard:
             start_new_session=True,
         )
         orders = [f"add {group} {number}" for group, number in self._groups.items()]
+        orders += [f"command {command}" for command in self._commands]
         orders += [f"folder {folder}" for folder in self._folders]
         self._write("".join(f"{order}\n" for order in orders))
 

@@ -13,13 +13,16 @@ from typing import NamedTuple
 import httpx
 
 from harness.stack.bystanders import Bystanders
+from harness.stack.compose import ComposeStack
 from harness.stack.database import Database
+from harness.stack.engine import Engine
 from harness.stack.gateway import Gateway
 from harness.stack.guard import guard
 from harness.stack.pgbouncer import Pgbouncer
-from harness.stack.process import Child
+from harness.stack.process import Supervised
 from harness.stack.prometheus import Prometheus, ScrapeTarget
 from harness.stack.replicas import Replicas
+from harness.stack.service import Processes
 
 GATEWAY_TARGET = "gateway"
 RETIRING = "-retiring"
@@ -57,6 +60,12 @@ class Parts:
         self.cancelled = threading.Event()
         """Set when everything is to end: whoever waits for a part gives up."""
 
+        self.engine: Engine | None = None
+        """The container engine, where parts run in containers."""
+
+        self.compose: ComposeStack | None = None
+        """The compose stack, where the run uses one."""
+
         self.database: Database | None = None
         self.pgbouncer: Pgbouncer | None = None
         self.gateway: Gateway | None = None
@@ -64,8 +73,7 @@ class Parts:
         self.why_no_prometheus = "it was not asked for"
         self.replicas = Replicas(
             client=self.client,
-            logs=logs,
-            folder=self.folder,
+            home=Processes(logs, self.folder),
             cancelled=self.cancelled,
             moved=self.tell_prometheus,
         )
@@ -80,6 +88,8 @@ class Parts:
         self._end = ExitStack()
         # What is entered last ends first.
         self._end.callback(self._clear_up)
+        self._end.callback(self._close_engine)
+        self._end.callback(self._give_back)
         self._end.callback(self._stop_postgres)
         self._end.callback(self._stop_pgbouncer)
         self._end.callback(self._stop_prometheus)
@@ -93,6 +103,8 @@ class Parts:
         if self.pgbouncer is not None:
             return self.pgbouncer.dsn
         assert self.database is not None, "the database was started"
+        if self.compose is not None:
+            return self.compose.inside(self.database.dsn)
         return self.database.dsn
 
     def metric_targets(self) -> tuple[MetricTarget, ...]:
@@ -127,12 +139,14 @@ class Parts:
                 for target in self.metric_targets()
             )
 
-    def children(self) -> tuple[Child, ...]:
-        """The processes that are meant to run now; a retiring replica's is not one of them."""
-        children = [replica.child for replica in self.replicas.current.values()]
+    def children(self) -> tuple[Supervised, ...]:
+        """What is meant to run now, processes and containers; a retiring replica is not."""
+        children: list[Supervised] = [replica.child for replica in self.replicas.current.values()]
         children += [bystander.child for bystander in self.bystanders.present]
         parts = (self.gateway, self.prometheus, self.pgbouncer, self.database)
         children += [part.child for part in parts if part is not None and part.child is not None]
+        if self.compose is not None and self.compose.database is not None:
+            children.append(self.compose.database)
         return tuple(children)
 
     def dead(self) -> tuple[DeadPart, ...]:
@@ -170,6 +184,14 @@ class Parts:
     def _stop_postgres(self) -> None:
         if self.database is not None:
             self.database.stop(within_s=1.0)
+
+    def _give_back(self) -> None:
+        if self.compose is not None:
+            self.compose.give_back()
+
+    def _close_engine(self) -> None:
+        if self.engine is not None:
+            self.engine.close()
 
     def _clear_up(self) -> None:
         self.client.close()

@@ -2,37 +2,26 @@
 
 from __future__ import annotations
 
-import os
 import re
 import secrets
-import shutil
-import signal
-import subprocess
 import threading
 from pathlib import Path
+from typing import Protocol
 from urllib.parse import quote
 
 import psycopg
 
-from harness.errors import (
-    InfrastructureError,
-    PartStartError,
-    PgbouncerMissingError,
-    PortTakenError,
-)
+from harness.errors import InfrastructureError, PartStartError, PortTakenError
 from harness.incident import PgbouncerConfig
-from harness.stack.guard import guard
-from harness.stack.pgbouncer_files import CONSOLE_USER, DATABASE, Behind, Files, Front
+from harness.stack.engine import Engine
+from harness.stack.pgbouncer_container import ContainerHome
+from harness.stack.pgbouncer_files import CONSOLE_USER, DATABASE, Behind, Front
+from harness.stack.pgbouncer_process import NAME as NAME
+from harness.stack.pgbouncer_process import ProcessHome, require_program
 from harness.stack.ports import LOOPBACK, free_port
-from harness.stack.postgres_programs import new_folder, server_identity
-from harness.stack.process import Child, wait_until
+from harness.stack.process import Supervised, wait_until
 
-NAME = "pgbouncer"
-PROGRAM = "pgbouncer"
 CONSOLE = "pgbouncer"
-OTHER_PLACES = ("/usr/sbin", "/usr/local/sbin")
-"""Where Debian puts it, and what a user's search path often lacks."""
-
 READY_TIMEOUT_S = 20.0
 RELOAD_TIMEOUT_S = 5.0
 CONNECT_S = 5
@@ -41,21 +30,22 @@ BIND_ATTEMPTS = 3
 BIND_FAILED = "Address already in use"
 
 
-def find_program() -> str | None:
-    """The path of the installed PgBouncer."""
-    places = [os.environ.get("PATH", os.defpath), *OTHER_PLACES]
-    return shutil.which(PROGRAM, path=os.pathsep.join(places))
+class Home(Protocol):
+    """Where PgBouncer runs: as a process of this machine, or in a container."""
 
+    def launch(self, config: PgbouncerConfig, behind: Behind, front: Front) -> Supervised:
+        """Start it and return at once; `PortTakenError` where that is known at once."""
+        ...
 
-def require_program() -> str:
-    """The path of the installed PgBouncer; `PgbouncerMissingError` where there is none."""
-    program = find_program()
-    if program is None:
-        raise PgbouncerMissingError(
-            f"PgBouncer is needed, but there is no program called {PROGRAM} on the search path",
-            remedy="Install it: `apt-get install pgbouncer`, or `brew install pgbouncer`.",
-        )
-    return program
+    def reload(
+        self, server: Supervised, config: PgbouncerConfig, behind: Behind, front: Front
+    ) -> None:
+        """Have it read another configuration."""
+        ...
+
+    def remove(self) -> None:
+        """Remove its files."""
+        ...
 
 
 class Pgbouncer:
@@ -65,11 +55,14 @@ class Pgbouncer:
     ``statement_timeout``, are ignored, as its documentation advises for clients that send any.
     """
 
-    def __init__(self, program: str, child: Child, files: Files, config: PgbouncerConfig) -> None:
-        self.program = program
+    def __init__(
+        self, home: Home, child: Supervised, config: PgbouncerConfig, behind: Behind, front: Front
+    ) -> None:
         self.child = child
-        self._files = files
+        self._home = home
         self._config = config
+        self._behind = behind
+        self._front = front
 
     @classmethod
     def start(
@@ -79,66 +72,80 @@ class Pgbouncer:
         *,
         logs: Path,
         cancelled: threading.Event | None = None,
+        engine: Engine | None = None,
     ) -> Pgbouncer:
         """Start it in front of the database and wait until that answers through it.
 
-        Raises `PgbouncerMissingError`, `PortTakenError`, or `PartStartError` with the end of the
-        log.
+        With an ``engine``, in a container beside the database's. Raises `PgbouncerMissingError`,
+        `PortTakenError`, `EngineError`, or `PartStartError` with the end of the log.
         """
-        program = require_program()
+        if engine is None:
+            require_program()
         try:
             with psycopg.connect(database_dsn, connect_timeout=CONNECT_S) as connection:
                 behind = Behind.of(connection)
         except psycopg.Error as error:
             raise PartStartError(f"the database behind PgBouncer: {error}") from error
-        # It refuses to run as root. Its folder holds passwords and belongs to nobody else.
-        identity = server_identity()
-        folder = new_folder(identity, prefix="pooldrill-pgbouncer-")
-        guard().add_folder(folder)
+        home = ProcessHome(logs) if engine is None else ContainerHome(engine, logs)
         try:
             for attempt in range(BIND_ATTEMPTS):
-                files = Files(folder, identity, behind, _front(behind.user))
-                files.write(config)
-                server = cls(program, _launch(program, files, logs), files, config)
                 try:
-                    server._await_answer(cancelled)
-                except BaseException as error:
-                    server.child.stop(STOP_S)
-                    log = server.child.log_tail()
-                    if not isinstance(error, PartStartError) or BIND_FAILED not in log:
-                        raise
+                    return cls._attempt(home, config, behind, cancelled)
+                except PortTakenError:
                     if attempt == BIND_ATTEMPTS - 1:
-                        what = f"PgBouncer cannot listen on {server.address}{log}"
-                        raise PortTakenError(what) from error
-                else:
-                    return server
+                        raise
         except BaseException:
-            _remove(folder)
+            home.remove()
             raise
         raise AssertionError("unreachable")
+
+    @classmethod
+    def _attempt(
+        cls,
+        home: Home,
+        config: PgbouncerConfig,
+        behind: Behind,
+        cancelled: threading.Event | None,
+    ) -> Pgbouncer:
+        front = _front(behind.user)
+        server = cls(home, home.launch(config, behind, front), config, behind, front)
+        try:
+            server._await_answer(cancelled)
+        except BaseException as error:
+            server.child.stop(STOP_S)
+            log = server.child.log_tail()
+            if isinstance(error, PartStartError) and BIND_FAILED in log:
+                what = f"PgBouncer cannot listen on {server.address}{log}"
+                raise PortTakenError(what) from error
+            raise
+        return server
 
     @property
     def dsn(self) -> str:
         """The service's address of the database, through PgBouncer."""
-        return self._address(self._files.front.user, self._files.front.password, DATABASE)
+        return self._address(self._front.user, self._front.password, DATABASE)
 
     @property
     def console_dsn(self) -> str:
         """The address of its console, for a user who may read and change nothing."""
-        return self._address(CONSOLE_USER, self._files.front.console_password, CONSOLE)
+        return self._address(CONSOLE_USER, self._front.console_password, CONSOLE)
 
     @property
     def address(self) -> str:
         """Host and port."""
-        return f"{LOOPBACK}:{self._files.front.port}"
+        return f"{LOOPBACK}:{self._front.port}"
 
     @property
     def version(self) -> str:
-        """Its version, such as ``1.18.0``, as the program itself says."""
-        done = subprocess.run(
-            [self.program, "--version"], capture_output=True, text=True, timeout=10, check=False
-        )
-        found = re.search(r"\d+\.\d+\.\d+\S*", done.stdout)
+        """Its version, such as ``1.18.0``, as its console says."""
+        try:
+            with psycopg.connect(
+                self.console_dsn, autocommit=True, connect_timeout=CONNECT_S
+            ) as console:
+                row = console.execute("SHOW VERSION").fetchone()
+        except psycopg.Error:
+            row = None
+        found = re.search(r"\d+\.\d+\.\d+\S*", str(row[0])) if row else None
         return found[0] if found else "unknown"
 
     def resize(self, default_pool_size: int) -> None:
@@ -147,8 +154,7 @@ class Pgbouncer:
         Raises `InfrastructureError` when PgBouncer does not take it up.
         """
         self._config = self._config.model_copy(update={"default_pool_size": default_pool_size})
-        self._files.write(self._config)
-        self.child.send(signal.SIGHUP)
+        self._home.reload(self.child, self._config, self._behind, self._front)
         wait_until(
             "PgBouncer to read its configuration",
             lambda: self._setting("default_pool_size") == str(default_pool_size),
@@ -160,7 +166,7 @@ class Pgbouncer:
     def stop(self, within_s: float = STOP_S) -> None:
         """End it; from version 1.23 on it would wait for its clients, and gets no time to."""
         self.child.stop(within_s)
-        _remove(self._files.folder)
+        self._home.remove()
 
     def _setting(self, name: str) -> str | None:
         """What the running PgBouncer's console says; None when it says nothing."""
@@ -213,21 +219,3 @@ def _front(user: str) -> Front:
         password=secrets.token_urlsafe(18),
         console_password=secrets.token_urlsafe(18),
     )
-
-
-def _launch(program: str, files: Files, logs: Path) -> Child:
-    return Child(
-        NAME,
-        [program, str(files.configuration)],
-        log=logs / f"{NAME}.log",
-        env={"LC_ALL": "C", "PATH": os.defpath},
-        cwd=files.folder,
-        user=files.identity.user if files.identity else None,
-        group=files.identity.group if files.identity else None,
-    )
-
-
-def _remove(folder: Path) -> None:
-    shutil.rmtree(folder, ignore_errors=True)
-    if not folder.exists():
-        guard().drop_folder(folder)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import psycopg
 
 from harness.incident import PgbouncerConfig
-from harness.stack.ports import LOOPBACK
-from harness.stack.postgres_programs import Identity
 
+CONFIGURATION = "pgbouncer.ini"
+USERS = "users.txt"
 DATABASE = "auth"
 """What the database is called in front, whatever it is called behind."""
 
@@ -31,14 +31,18 @@ class Front:
 
 @dataclass(frozen=True, slots=True)
 class Behind:
-    """How PgBouncer reaches the database: ``words`` of its [databases] line, by their keys."""
+    """How PgBouncer reaches the database: ``words`` of its [databases] line, by their keys.
+
+    ``schema`` is the search path of the service's sessions where it is not the server's own.
+    """
 
     user: str
     words: Mapping[str, str]
     tls: bool
+    schema: str | None = None
 
     @classmethod
-    def of(cls, connection: psycopg.Connection[tuple[object, ...]]) -> Behind:
+    def of(cls, connection: psycopg.Connection[Any]) -> Behind:
         """Where and as whom libpq got in, whichever way it was told to.
 
         The password is among the words, so that PgBouncer can prove it to the server by SCRAM.
@@ -53,63 +57,69 @@ class Behind:
             "password": info.password,
         }
         given = {key: value for key, value in words.items() if value}
-        return cls(info.user, given, tls=connection.pgconn.ssl_in_use)
+        row = connection.execute("SELECT quote_ident(current_schema())").fetchone()
+        schema = None if row is None or row[0] == "public" else str(row[0])
+        if schema is not None:
+            # It passes none of a client's settings on, so its own sessions have to be told.
+            given["connect_query"] = f"SET search_path TO {schema}"
+        return cls(info.user, given, tls=connection.pgconn.ssl_in_use, schema=schema)
+
+    def at(self, host: str, port: int) -> Behind:
+        """The same database as it is reached from elsewhere."""
+        return replace(self, words={**self.words, "host": host, "port": str(port)})
 
 
 @dataclass(frozen=True, slots=True)
-class Files:
-    """The files of one PgBouncer, in a folder of its own and for its eyes only."""
+class Listening:
+    """Where it listens, and the folder of its files, as it sees both itself."""
 
+    address: str
+    port: int
     folder: Path
-    identity: Identity | None
-    behind: Behind
-    front: Front
 
-    @property
-    def configuration(self) -> Path:
-        """What it is started with."""
-        return self.folder / "pgbouncer.ini"
 
-    def write(self, config: PgbouncerConfig) -> None:
-        """Write both; a running PgBouncer reads them again when it is told to."""
-        users = self.folder / "users.txt"
-        passwords = {
-            self.front.user: self.front.password,
-            CONSOLE_USER: self.front.console_password,
-        }
-        lines = [" ".join(_quoted(text, '"') for text in entry) for entry in passwords.items()]
-        self._write(users, lines)
-        settings = {
-            "listen_addr": LOOPBACK,
-            "listen_port": str(self.front.port),
-            "unix_socket_dir": "",
-            "auth_type": "scram-sha-256",
-            "auth_file": str(users),
-            "stats_users": CONSOLE_USER,
-            # A client that sends these would be refused otherwise, and psycopg's users do.
-            "ignore_startup_parameters": "options,extra_float_digits",
-            "server_tls_sslmode": "require" if self.behind.tls else "disable",
-            "pool_mode": config.pool_mode,
-            "default_pool_size": str(config.default_pool_size),
-            "reserve_pool_size": str(config.reserve_pool_size),
-            "reserve_pool_timeout": f"{config.reserve_pool_timeout_s:g}",
-            "max_client_conn": str(config.max_client_conn),
-            "query_wait_timeout": f"{config.query_wait_timeout_s:g}",
-            # Two lines for every connection say little; what goes wrong is logged all the same.
-            "log_connections": "0",
-            "log_disconnections": "0",
-        }
-        words = self.behind.words.items()
-        server = " ".join(key + "=" + _quoted(word, "'") for key, word in words)
-        lines = ["[databases]", f"{DATABASE} = {server}", "[pgbouncer]"]
-        lines += [f"{key} = {value}" for key, value in settings.items()]
-        self._write(self.configuration, lines)
+def files(
+    config: PgbouncerConfig, behind: Behind, front: Front, listening: Listening
+) -> dict[Path, str]:
+    """What PgBouncer reads, by path; a running one reads them again when it is told to."""
+    users = listening.folder / USERS
+    settings = {
+        "listen_addr": listening.address,
+        "listen_port": str(listening.port),
+        "unix_socket_dir": "",
+        "auth_type": "scram-sha-256",
+        "auth_file": str(users),
+        "stats_users": CONSOLE_USER,
+        # A client that sends these would be refused otherwise, and psycopg's users do.
+        "ignore_startup_parameters": "options,extra_float_digits",
+        "server_tls_sslmode": "require" if behind.tls else "disable",
+        "pool_mode": config.pool_mode,
+        "default_pool_size": str(config.default_pool_size),
+        "reserve_pool_size": str(config.reserve_pool_size),
+        "reserve_pool_timeout": f"{config.reserve_pool_timeout_s:g}",
+        "max_client_conn": str(config.max_client_conn),
+        "query_wait_timeout": f"{config.query_wait_timeout_s:g}",
+        # The database may come back at another address of its network.
+        "dns_max_ttl": "1",
+        # Two lines for every connection say little; what goes wrong is logged all the same.
+        "log_connections": "0",
+        "log_disconnections": "0",
+    }
+    if behind.schema is not None:
+        # Its usual DISCARD ALL would take the search path as well, and permits no second statement.
+        settings["server_reset_query"] = (
+            f"DEALLOCATE ALL; CLOSE ALL; UNLISTEN *; RESET ALL; SET search_path TO {behind.schema}"
+        )
+    server = " ".join(key + "=" + _quoted(word, "'") for key, word in behind.words.items())
+    lines = ["[databases]", f"{DATABASE} = {server}", "[pgbouncer]"]
+    lines += [f"{key} = {value}" for key, value in settings.items()]
+    passwords = {front.user: front.password, CONSOLE_USER: front.console_password}
+    entries = [" ".join(_quoted(text, '"') for text in entry) for entry in passwords.items()]
+    return {users: _text(entries), listening.folder / CONFIGURATION: _text(lines)}
 
-    def _write(self, path: Path, lines: list[str]) -> None:
-        path.touch(mode=0o600)
-        path.write_text("".join(f"{line}\n" for line in lines))
-        if self.identity is not None:
-            shutil.chown(path, self.identity.user, self.identity.group)
+
+def _text(lines: list[str]) -> str:
+    return "".join(f"{line}\n" for line in lines)
 
 
 def _quoted(text: str, quote_mark: str) -> str:

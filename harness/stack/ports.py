@@ -23,16 +23,16 @@ def free_port() -> int:
         return port
 
 
-def require_free(port: int, what: str) -> int:
-    """The port itself; `PortTakenError` when something listens on it already."""
+def require_free(port: int, what: str, *, host: str = LOOPBACK) -> int:
+    """The port itself; `PortTakenError` when something listens on it already at ``host``."""
     with socket.socket() as probe:
         # As servers do: a port in TIME_WAIT is free for them.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((LOOPBACK, port))
+            probe.bind((host, port))
         except OSError as error:
             raise PortTakenError(
-                f"{what} cannot listen on {LOOPBACK}:{port}: {error.strerror}",
+                f"{what} cannot listen on {host}:{port}: {error.strerror}",
                 remedy="Stop what listens there, or leave the port out to have a free one chosen.",
             ) from error
     return port

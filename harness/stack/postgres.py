@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 import secrets
-import shutil
 import threading
 from pathlib import Path
+from typing import Protocol
 from urllib.parse import quote
 
 import psycopg
@@ -18,9 +18,9 @@ from harness.stack.connecting import DEFAULT_ITERATIONS, iterations_for, set_pas
 from harness.stack.database import STOP_S
 from harness.stack.guard import guard
 from harness.stack.ports import LOOPBACK, free_port, held, require_free
-from harness.stack.postgres_process import Installation, remove_shared_memory
+from harness.stack.postgres_process import Installation, remove_folder
 from harness.stack.postgres_programs import new_folder, programs, server_identity
-from harness.stack.process import Child, wait_until
+from harness.stack.process import Supervised, wait_until
 
 APP_ROLE = "auth"
 APP_DATABASE = "auth"
@@ -29,7 +29,6 @@ EXPORTER_ROLE = "exporter"
 ADMIN_ROLE = "postgres"
 
 BIND_ATTEMPTS = 3
-BIND_FAILED = "could not bind"
 SHUTDOWN_S = 10.0
 """For a fast shutdown whose data is needed again; it takes a fraction of a second."""
 
@@ -37,73 +36,74 @@ CONNECT_S = 2
 """For a connection on loopback; libpq takes no less."""
 
 
-class EmbeddedPostgres:
-    """PostgreSQL 18 of our own: a temporary folder, a free loopback port, random passwords.
+class Home(Protocol):
+    """Where a server of ours runs, and its data: a folder of this machine, or a volume."""
 
-    `start` returns when the roles `auth` and `pooldrill_monitor` and the empty database `auth`
-    are there. The monitor may use the reserved connections, so that it still gets in when the
-    service has taken all others. The role `exporter` is there when the configuration has one.
+    def launch(self, config: DatabaseConfig, port: int) -> Supervised:
+        """Start a server over the data and return at once."""
+        ...
+
+    def await_ready(
+        self,
+        server: Supervised,
+        admin_dsn: str,
+        port: int,
+        *,
+        cancelled: threading.Event | None = None,
+    ) -> None:
+        """Wait until it accepts connections; `PortTakenError`, `PartStartError`."""
+        ...
+
+    def end(self, server: Supervised, within_s: float) -> None:
+        """End the server for good, and its data with it. May be called again."""
+        ...
+
+    def remove(self) -> None:
+        """Remove the data, of a server that does not run."""
+        ...
+
+
+class OwnPostgres:
+    """PostgreSQL of our own, on a loopback port, with random passwords, wherever it runs.
+
+    It is made with the roles `auth` and `pooldrill_monitor` and the empty database `auth`. The
+    monitor may use the reserved connections, so that it still gets in when the service has taken
+    all others. The role `exporter` is there when the configuration has one.
     """
 
     def __init__(
         self,
-        installation: Installation,
+        home: Home,
         config: DatabaseConfig,
-        child: Child,
-        port: int,
         passwords: dict[str, str],
+        *,
+        port: int | None = None,
+        cancelled: threading.Event | None = None,
     ) -> None:
-        self._installation = installation
+        """Start a server over a ``home`` that was initialised with the administrator's password.
+
+        Raises `PortTakenError` when ``port`` was given and is taken, `PartStartError` with the
+        end of the log when the server does not come up; nothing is left then.
+        """
+        self._home = home
         self._config = config
-        self._child = child
         self._passwords = passwords
-        self.port = port
         self.scram_iterations = DEFAULT_ITERATIONS
         """How often the service hashes its password when it connects."""
 
         self._restarting = threading.Lock()
         self._launching = threading.Lock()
         self._stopped = False
-
-    @classmethod
-    def start(
-        cls,
-        config: DatabaseConfig,
-        *,
-        log: Path,
-        port: int | None = None,
-        cancelled: threading.Event | None = None,
-    ) -> EmbeddedPostgres:
-        """Initialise, start and await a server.
-
-        Raises `PortTakenError` when ``port`` was given and is taken, `PartStartError` with the
-        end of the log when the server does not come up.
-        """
-        if port is not None:
-            require_free(port, "PostgreSQL")
-        identity = server_identity()
-        folder = new_folder(identity)
-        guard().add_folder(folder)
-        roles = [ADMIN_ROLE, APP_ROLE, MONITOR_ROLE]
-        if config.exporter != "none":
-            roles.append(EXPORTER_ROLE)
-        passwords = {role: secrets.token_urlsafe(18) for role in roles}
+        self.port = 0
+        self._server = self._start(port, cancelled)
         try:
-            installation = Installation(folder, programs(folder, identity), identity, log)
-            installation.initialise(ADMIN_ROLE, passwords[ADMIN_ROLE])
-            child, bound = _start_server(installation, config, port, cancelled)
-        except BaseException:
-            _remove(folder)
-            raise
-        server = cls(installation, config, child, bound, passwords)
-        try:
-            server._create_roles()
+            self._create_roles()
         except BaseException as error:
-            server.stop()
+            self.stop()
             if isinstance(error, psycopg.Error):
-                raise PartStartError(f"PostgreSQL's roles: {error}{child.log_tail()}") from error
+                what = f"PostgreSQL's roles: {error}{self._server.log_tail()}"
+                raise PartStartError(what) from error
             raise
-        return server
 
     @property
     def dsn(self) -> str:
@@ -128,9 +128,9 @@ class EmbeddedPostgres:
         return self._patient(self._address(ADMIN_ROLE, APP_DATABASE))
 
     @property
-    def child(self) -> Child:
-        """The server's present process."""
-        return self._child
+    def child(self) -> Supervised:
+        """The server's present process, or its present container."""
+        return self._server
 
     def slow_down_connecting(self) -> None:
         """From now on each new connection takes ``connect_delay_s``; nothing when that is 0.
@@ -152,7 +152,7 @@ class EmbeddedPostgres:
                     "PostgreSQL to slow connecting down",
                     lambda: connection.execute(shown).fetchone() == (str(delay_s),),
                     timeout_s=10.0,
-                    watching=[self._child],
+                    watching=[self._server],
                 )
         except psycopg.Error as error:
             raise PartStartError(f"PostgreSQL's pre_auth_delay: {error}") from error
@@ -172,7 +172,7 @@ class EmbeddedPostgres:
         """
         cancelled = cancelled or threading.Event()
         with self._restarting:
-            self._child.stop(SHUTDOWN_S)
+            self._server.stop(SHUTDOWN_S)
             if max_connections is not None:
                 change = {"max_connections": max_connections}
                 self._config = self._config.model_copy(update=change)
@@ -182,35 +182,61 @@ class EmbeddedPostgres:
                 if cancelled.wait(down_s):
                     return
             for attempt in range(BIND_ATTEMPTS):
-                if not self._launch_again():
-                    return
                 try:
-                    self._installation.await_ready(self._child, cancelled=cancelled)
+                    if not self._launch_again():
+                        return
+                    self._await_ready(cancelled)
+                except PortTakenError:
+                    if self._stopped or cancelled.is_set():
+                        return
+                    if attempt == BIND_ATTEMPTS - 1:
+                        raise
                 except PartStartError:
                     if self._stopped or cancelled.is_set():
                         return
-                    if attempt == BIND_ATTEMPTS - 1 or BIND_FAILED not in self._child.log_tail():
-                        raise
+                    raise
                 else:
                     return
 
     def stop(self, within_s: float = STOP_S) -> None:
-        """Fast shutdown (sessions are cut), then the folder goes. May be called again."""
+        """Cut all sessions and end it; then its data goes. May be called again."""
         with self._launching:
             self._stopped = True
-        segment = self._installation.shared_memory()
-        polite = self._child.stop(within_s)
-        if segment is not None and (not polite or self._child.returncode != 0):
-            remove_shared_memory(segment)
-        _remove(self._installation.folder)
+        self._home.end(self._server, within_s)
+
+    def _start(self, port: int | None, cancelled: threading.Event | None) -> Supervised:
+        """The server, on ``port`` or on a free one: another one when the first was lost."""
+        try:
+            for attempt in range(BIND_ATTEMPTS):
+                self.port = free_port() if port is None else port
+                try:
+                    self._server = self._home.launch(self._config, self.port)
+                    try:
+                        self._await_ready(cancelled)
+                    except BaseException:
+                        self._server.stop(STOP_S)
+                        raise
+                except PortTakenError:
+                    if port is not None or attempt == BIND_ATTEMPTS - 1:
+                        raise
+                else:
+                    return self._server
+        except BaseException:
+            self._home.remove()
+            raise
+        raise AssertionError("unreachable")
+
+    def _await_ready(self, cancelled: threading.Event | None) -> None:
+        admin_dsn = self._patient(self._address(ADMIN_ROLE, "postgres"))
+        self._home.await_ready(self._server, admin_dsn, self.port, cancelled=cancelled)
 
     def _launch_again(self) -> bool:
         """A new process in the old one's place; False when the server was stopped for good."""
         with self._launching:
             if self._stopped:
                 return False
-            self._child.stop(0.0)  # the guard forgets it; it has ended
-            self._child = self._installation.launch(self._config, self.port)
+            self._server.stop(0.0)  # the guard forgets it; it has ended
+            self._server = self._home.launch(self._config, self.port)
             return True
 
     def _address(self, role: str, database: str) -> str:
@@ -251,35 +277,41 @@ class EmbeddedPostgres:
         set_password(admin, APP_ROLE, password, iterations=self.scram_iterations)
 
 
-def _start_server(
-    installation: Installation,
-    config: DatabaseConfig,
-    port: int | None,
-    cancelled: threading.Event | None,
-) -> tuple[Child, int]:
-    """The server's first process and its port, which is another one when the first was lost."""
-    for attempt in range(BIND_ATTEMPTS):
-        chosen = free_port() if port is None else port
-        child = installation.launch(config, chosen)
+class EmbeddedPostgres(OwnPostgres):
+    """PostgreSQL 18 of our own as processes of this machine, in a temporary folder."""
+
+    @classmethod
+    def start(
+        cls,
+        config: DatabaseConfig,
+        *,
+        log: Path,
+        port: int | None = None,
+        cancelled: threading.Event | None = None,
+    ) -> EmbeddedPostgres:
+        """Initialise, start and await a server.
+
+        Raises `PortTakenError` when ``port`` was given and is taken, `PartStartError` with the
+        end of the log when the server does not come up.
+        """
+        if port is not None:
+            require_free(port, "PostgreSQL")
+        identity = server_identity()
+        folder = new_folder(identity)
+        guard().add_folder(folder)
+        passwords = new_passwords(config)
         try:
-            installation.await_ready(child, cancelled=cancelled)
-        except PartStartError as error:
-            child.stop(STOP_S)
-            if BIND_FAILED not in child.log_tail():
-                raise
-            if port is not None or attempt == BIND_ATTEMPTS - 1:
-                raise PortTakenError(
-                    f"PostgreSQL cannot listen on {LOOPBACK}:{chosen}{child.log_tail()}"
-                ) from error
+            installation = Installation(folder, programs(folder, identity), identity, log)
+            installation.initialise(ADMIN_ROLE, passwords[ADMIN_ROLE])
         except BaseException:
-            child.stop(STOP_S)
+            remove_folder(folder)
             raise
-        else:
-            return child, chosen
-    raise AssertionError("unreachable")
+        return cls(installation, config, passwords, port=port, cancelled=cancelled)
 
 
-def _remove(folder: Path) -> None:
-    shutil.rmtree(folder, ignore_errors=True)
-    if not folder.exists():
-        guard().drop_folder(folder)
+def new_passwords(config: DatabaseConfig) -> dict[str, str]:
+    """A random password for each role that the configuration has."""
+    roles = [ADMIN_ROLE, APP_ROLE, MONITOR_ROLE]
+    if config.exporter != "none":
+        roles.append(EXPORTER_ROLE)
+    return {role: secrets.token_urlsafe(18) for role in roles}

@@ -11,12 +11,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.errors import PartStartError, PortTakenError
 from harness.incident import DatabaseConfig
+from harness.stack.guard import guard
 from harness.stack.ports import LOOPBACK
 from harness.stack.postgres_programs import Identity
-from harness.stack.process import Child, wait_until
+from harness.stack.process import Child, Supervised, wait_until
 
 NAME = "postgres"
+BIND_FAILED = "could not bind"
 INITDB_TIMEOUT_S = 60.0
 READY_TIMEOUT_S = 45.0
 
@@ -39,6 +42,15 @@ SETTINGS: Mapping[str, str] = {
     "log_line_prefix": "%m [%p] %q%u@%d ",
     "log_checkpoints": "off",
 }
+
+
+def settings_of(config: DatabaseConfig) -> dict[str, str]:
+    """The settings of a server of ours, wherever it runs."""
+    return {
+        **SETTINGS,
+        "max_connections": str(config.max_connections),
+        "reserved_connections": str(config.reserved_connections),
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,27 +86,52 @@ class Installation:
 
     def launch(self, config: DatabaseConfig, port: int) -> Child:
         """Start the server and return at once."""
-        settings = {
-            **SETTINGS,
-            "listen_addresses": LOOPBACK,
-            "max_connections": str(config.max_connections),
-            "reserved_connections": str(config.reserved_connections),
-        }
+        settings = settings_of(config) | {"listen_addresses": LOOPBACK}
         argv = [str(self.binaries / "postgres"), "-D", str(self.folder / "data"), "-p", str(port)]
         for key, value in settings.items():
             argv += ["-c", f"{key}={value}"]
         # SIGINT is the fast shutdown; SIGTERM would wait for the clients to go.
         return self._child(NAME, argv, signal.SIGINT)
 
-    def await_ready(self, child: Child, *, cancelled: threading.Event | None = None) -> None:
-        """Wait until the server accepts connections; `PartStartError` when it does not."""
-        wait_until(
-            "PostgreSQL to accept connections",
-            lambda: self._is_ready(child),
-            timeout_s=READY_TIMEOUT_S,
-            watching=[child],
-            cancelled=cancelled,
-        )
+    def await_ready(
+        self,
+        server: Supervised,
+        admin_dsn: str,
+        port: int,
+        *,
+        cancelled: threading.Event | None = None,
+    ) -> None:
+        """Wait until the server accepts connections.
+
+        Raises `PortTakenError` when it could not listen, `PartStartError` when it does not come up
+        for another reason or was called off.
+        """
+        try:
+            wait_until(
+                "PostgreSQL to accept connections",
+                lambda: self._is_ready(server),
+                timeout_s=READY_TIMEOUT_S,
+                watching=[server],
+                cancelled=cancelled,
+            )
+        except PartStartError as error:
+            if not server.alive() and BIND_FAILED in server.log_tail():
+                raise PortTakenError(
+                    f"PostgreSQL cannot listen on {LOOPBACK}:{port}{server.log_tail()}"
+                ) from error
+            raise
+
+    def end(self, server: Supervised, within_s: float) -> None:
+        """Fast shutdown (sessions are cut), then the folder goes."""
+        segment = self.shared_memory()
+        polite = server.stop(within_s)
+        if segment is not None and (not polite or not _ended_well(server)):
+            remove_shared_memory(segment)
+        self.remove()
+
+    def remove(self) -> None:
+        """Remove the folder, of a server that does not run."""
+        remove_folder(self.folder)
 
     def shared_memory(self) -> int | None:
         """The id of the running server's SysV segment: the end of postmaster.pid's 7th line."""
@@ -102,13 +139,14 @@ class Installation:
         words = lines[6].split() if len(lines) >= 7 else []
         return int(words[1]) if len(words) == 2 else None
 
-    def _is_ready(self, child: Child) -> bool:
+    def _is_ready(self, server: Supervised) -> bool:
         """The first line of postmaster.pid is the server's id, the 8th its state (pidfile.h).
 
         The id counts: a server that was killed leaves a file behind that says that it is ready.
         """
+        assert isinstance(server, Child)
         lines = self._postmaster_lines()
-        return len(lines) >= 8 and lines[0] == str(child.pid) and lines[7].strip() == "ready"
+        return len(lines) >= 8 and lines[0] == str(server.pid) and lines[7].strip() == "ready"
 
     def _postmaster_lines(self) -> list[str]:
         try:
@@ -128,6 +166,17 @@ class Installation:
             user=self.identity.user if self.identity else None,
             group=self.identity.group if self.identity else None,
         )
+
+
+def remove_folder(folder: Path) -> None:
+    """Remove a server's folder; what cannot go now is left to the guard."""
+    shutil.rmtree(folder, ignore_errors=True)
+    if not folder.exists():
+        guard().drop_folder(folder)
+
+
+def _ended_well(server: Supervised) -> bool:
+    return isinstance(server, Child) and server.returncode == 0
 
 
 def remove_shared_memory(segment: int) -> None:

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from harness.errors import InfrastructureError, PartStartError
 from harness.stack.guard import guard
@@ -19,6 +19,48 @@ T = TypeVar("T")
 
 LOG_TAIL_LINES = 15
 POLL_S = 0.02
+
+
+class Supervised(Protocol):
+    """What runs for the stack and may die: a process (`Child`), or a container.
+
+    ``log`` is the file that holds what it printed.
+    """
+
+    name: str
+    log: Path
+
+    def alive(self) -> bool:
+        """Whether it is running."""
+        ...
+
+    def died_unexpectedly(self) -> bool:
+        """Whether it has ended although nobody asked it to."""
+        ...
+
+    def describe_death(self) -> str:
+        """How it ended and the end of its log; for errors and events."""
+        ...
+
+    def log_tail(self) -> str:
+        """The last lines of its log, indented, beginning with a line break; empty for no log."""
+        ...
+
+    def expect_end(self) -> None:
+        """From now on its end is not a failure."""
+        ...
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal to its first process; nothing happens when it has ended."""
+        ...
+
+    def ask_to_stop(self) -> None:
+        """Send the stop signal, once, and return; `stop` does the waiting."""
+        ...
+
+    def stop(self, within_s: float) -> bool:
+        """End it, politely for ``within_s`` seconds; whether it ended by itself."""
+        ...
 
 
 class Child:
@@ -94,25 +136,11 @@ class Child:
 
     def describe_death(self) -> str:
         """How it ended and the end of its log; for errors and events."""
-        code = self.returncode
-        if code is None:
-            how = "is still running"
-        elif code >= 0:
-            how = f"ended with exit code {code}"
-        else:
-            how = f"was ended by {_signal_name(-code)}"
-        return f"{self.name} {how}{self.log_tail()}"
+        return f"{self.name} {how_it_ended(self.returncode)}{self.log_tail()}"
 
     def log_tail(self, lines: int = LOG_TAIL_LINES) -> str:
         """The last lines of its log, indented, beginning with a line break; empty for no log."""
-        try:
-            with self.log.open("rb") as file:
-                file.seek(max(0, self.log.stat().st_size - 16_384))
-                text = file.read().decode(errors="replace")
-        except OSError:
-            return ""
-        kept = text.strip().splitlines()[-lines:]
-        return "".join(f"\n    {line}" for line in kept)
+        return log_tail(self.log, lines)
 
     def expect_end(self) -> None:
         """From now on its end is not a failure."""
@@ -175,6 +203,25 @@ class Child:
             raise PartStartError(self.describe_death())
 
 
+def how_it_ended(code: int | None) -> str:
+    """An exit code in words: minus a signal's number after a signal, None while it runs."""
+    if code is None:
+        return "is still running"
+    return f"ended with exit code {code}" if code >= 0 else f"was ended by {_signal_name(-code)}"
+
+
+def log_tail(log: Path, lines: int = LOG_TAIL_LINES) -> str:
+    """The last lines of a log, indented, beginning with a line break; empty for no log."""
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, log.stat().st_size - 16_384))
+            text = file.read().decode(errors="replace")
+    except OSError:
+        return ""
+    kept = text.strip().splitlines()[-lines:]
+    return "".join(f"\n    {line}" for line in kept)
+
+
 def _signal_name(number: int) -> str:
     try:
         return signal.Signals(number).name
@@ -187,14 +234,14 @@ def wait_until(
     condition: Callable[[], T | None],
     *,
     timeout_s: float,
-    watching: Iterable[Child] = (),
+    watching: Iterable[Supervised] = (),
     cancelled: threading.Event | None = None,
     poll_s: float = POLL_S,
     error: type[InfrastructureError] = PartStartError,
 ) -> T:
     """Wait until ``condition()`` is true, and return what it returned.
 
-    ``what`` completes the sentence "waited 5 s for …". ``watching`` are the children without
+    ``what`` completes the sentence "waited 5 s for …". ``watching`` are the parts without
     which the wait is pointless: when one of them has died, the wait ends at once. So it does
     when somebody sets ``cancelled``.
 

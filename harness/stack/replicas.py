@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from types import MappingProxyType
 
 import httpx
@@ -16,7 +15,7 @@ from harness.errors import InfrastructureError, PartStartError, UsageError
 from harness.incident import ServiceConfig
 from harness.stack.gateway import GatewayControl, Upstream
 from harness.stack.process import wait_until
-from harness.stack.service import Replica
+from harness.stack.service import Replica, ReplicaHome
 
 LAST_SCRAPE_S = 1.3
 """A drained replica stays this long, so that the one-second scrapes see its last counters."""
@@ -48,14 +47,14 @@ class Replicas:
         self,
         *,
         client: httpx.Client,
-        logs: Path,
-        folder: Path,
+        home: ReplicaHome,
         cancelled: threading.Event,
         moved: Callable[[], None],
     ) -> None:
+        self.home = home
+        """Where they run; another one may be set before the first is launched."""
+
         self._client = client
-        self._logs = logs
-        self._folder = folder
         self._cancelled = cancelled
         self._moved = moved
         self._changing: dict[str, threading.Lock] = {}
@@ -80,9 +79,7 @@ class Replicas:
         # Counted by launches, not by successes: a process that failed has left its announcement.
         with self._lock:
             generation = 1 + sum(launched.name == name for launched in self._launched)
-        replica = Replica.launch(
-            name, service, dsn=dsn, logs=self._logs, folder=self._folder, generation=generation
-        )
+        replica = self.home.launch(name, service, dsn, generation)
         self._launched.append(replica)
         if self._cancelled.is_set():  # `stop` may have looked at the list already
             replica.stop(within_s=0.0)

@@ -1,23 +1,25 @@
-"""The service's replicas: one process each, started from a `ServiceConfig`."""
+"""The service's replicas: one process each, started from a `ServiceConfig` where it is at home."""
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import httpx
 
 from harness.errors import PartStartError
 from harness.incident import HashConfig, ServiceConfig
 from harness.stack.announced import (
-    Announcement,
     await_announcement,
     await_http,
     clean_environment,
     python_module,
 )
 from harness.stack.ports import LOOPBACK
-from harness.stack.process import Child
+from harness.stack.process import Child, Supervised
 
 SERVICE_MODULE = "auth_service"
 ACCOUNTS_MODULE = "auth_service.accounts"
@@ -27,79 +29,102 @@ SEED_TIMEOUT_S = 120.0
 DRAIN_S = 1.0
 
 
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a replica is: for the ``gateway``, and for ``us`` (to scrape it, to see it ready)."""
+
+    gateway: str
+    us: str
+
+
+Locate = Callable[[threading.Event | None], Address]
+"""Waits until a replica listens and says where; gives up when the event is set."""
+
+
 class Replica:
-    """One process of the service.
+    """One process of the service, wherever it runs.
 
     ``name`` stays the same when the replica is replaced; ``generation`` counts its processes.
     """
 
     def __init__(
-        self, name: str, config: ServiceConfig, child: Child, announce: Path, generation: int
+        self, name: str, config: ServiceConfig, child: Supervised, generation: int, locate: Locate
     ) -> None:
         self.name = name
         self.config = config
         self.child = child
         self.generation = generation
-        self._announce = announce
-        self._announcement: Announcement | None = None
-
-    @classmethod
-    def launch(
-        cls,
-        name: str,
-        config: ServiceConfig,
-        *,
-        dsn: str,
-        logs: Path,
-        folder: Path,
-        generation: int = 1,
-        port: int = 0,
-    ) -> Replica:
-        """Start the process and return at once; `await_ready` waits for it."""
-        announce = folder / f"{name}.{generation}.json"
-        settings = service_environment(config, name=name, dsn=dsn) | {
-            "AUTH_PORT": str(port),
-            "AUTH_ANNOUNCE": str(announce),
-            "AUTH_EXIT_WITH_STDIN": "1",
-            "AUTH_DRAIN_S": f"{DRAIN_S:g}",
-        }
-        child = Child(
-            name,
-            python_module(SERVICE_MODULE),
-            log=logs / f"{name}.log",
-            env=clean_environment(settings),
-            hold_stdin=True,
-        )
-        return cls(name, config, child, announce, generation)
+        self._locate = locate
+        self._address: Address | None = None
 
     def await_ready(
         self, client: httpx.Client, *, cancelled: threading.Event | None = None
     ) -> None:
         """Wait until it listens and `/readyz` answers 200; `PartStartError` otherwise."""
-        self._announcement = await_announcement(self.child, self._announce, cancelled=cancelled)
-        url = f"{self.url}/readyz"
+        self._address = self._locate(cancelled)
+        url = f"{self._address.us}/readyz"
         await_http(client, self.child, url, f"{self.name} to be ready", cancelled=cancelled)
 
     @property
-    def port(self) -> int:
-        """The port it listens on; known once it was awaited."""
-        if self._announcement is None:
+    def address(self) -> Address:
+        """Where it is; known once it was awaited."""
+        if self._address is None:
             raise PartStartError(f"{self.name} does not listen yet")
-        return self._announcement.port
+        return self._address
 
     @property
     def url(self) -> str:
-        """Its base URL."""
-        return f"http://{LOOPBACK}:{self.port}"
+        """Its base URL, as the gateway knows it."""
+        return self.address.gateway
 
     @property
     def metrics_url(self) -> str:
-        """Where its metrics are."""
-        return f"{self.url}/metrics"
+        """Where we find its metrics."""
+        return f"{self.address.us}/metrics"
 
     def stop(self, within_s: float = DRAIN_S + 0.5) -> None:
         """End the process; it finishes what is in flight for `DRAIN_S`."""
         self.child.stop(within_s)
+
+
+class ReplicaHome(Protocol):
+    """Where replicas run."""
+
+    def launch(self, name: str, config: ServiceConfig, dsn: str, generation: int) -> Replica:
+        """Start a process and return at once; `Replica.await_ready` waits for it."""
+        ...
+
+
+class Processes:
+    """Replicas as processes of this machine, on loopback ports of their own choice."""
+
+    def __init__(self, logs: Path, folder: Path) -> None:
+        self._logs = logs
+        self._folder = folder
+
+    def launch(self, name: str, config: ServiceConfig, dsn: str, generation: int) -> Replica:
+        """Start the process and return at once; `Replica.await_ready` waits for it."""
+        announce = self._folder / f"{name}.{generation}.json"
+        settings = service_environment(config, name=name, dsn=dsn) | {
+            "AUTH_HOST": LOOPBACK,
+            "AUTH_PORT": "0",
+            "AUTH_ANNOUNCE": str(announce),
+            "AUTH_EXIT_WITH_STDIN": "1",
+        }
+        child = Child(
+            name,
+            python_module(SERVICE_MODULE),
+            log=self._logs / f"{name}.log",
+            env=clean_environment(settings),
+            hold_stdin=True,
+        )
+
+        def locate(cancelled: threading.Event | None) -> Address:
+            announced = await_announcement(child, announce, cancelled=cancelled)
+            url = f"http://{LOOPBACK}:{announced.port}"
+            return Address(url, url)
+
+        return Replica(name, config, child, generation, locate)
 
 
 def service_environment(config: ServiceConfig, *, name: str, dsn: str) -> dict[str, str]:
@@ -109,7 +134,7 @@ def service_environment(config: ServiceConfig, *, name: str, dsn: str) -> dict[s
         "AUTH_DATABASE_URL": dsn,
         "AUTH_REPLICA": name,
         "AUTH_RELEASE": str(config.release),
-        "AUTH_HOST": LOOPBACK,
+        "AUTH_DRAIN_S": f"{DRAIN_S:g}",
         "AUTH_POOL__IMPLEMENTATION": pool.implementation,
         "AUTH_POOL__NAME": pool.name,
         "AUTH_POOL__SIZE": str(pool.size),

@@ -13,7 +13,7 @@ import psycopg
 
 from harness.errors import InfrastructureError
 from harness.recording import SESSIONS
-from harness.stack.database import connect_timeout_s
+from harness.stack.database import connect_timeout_s, with_options
 
 RECORDER = "pooldrill-recorder"
 """The recorder's name in ``pg_stat_activity``; nobody ends its session."""
@@ -84,7 +84,7 @@ def locked_users(dsn: str) -> Iterator[None]:
     It may be ended meanwhile, by whoever finds it: leaving is quiet all the same. Raises
     `InfrastructureError` when the lock was not to be had within ten seconds.
     """
-    options = f"-c lock_timeout={LOCK_ATTEMPT_S}s"
+    options = with_options(dsn, f"-c lock_timeout={LOCK_ATTEMPT_S}s")
     try:
         connection = connect(dsn, application_name=MIGRATION, options=options)
     except psycopg.Error as error:

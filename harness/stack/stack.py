@@ -29,12 +29,14 @@ from harness.stack.parts import RETIRING as RETIRING
 from harness.stack.parts import DeadPart, MetricTarget, Parts
 from harness.stack.pgbouncer import NAME as PGBOUNCER
 from harness.stack.pgbouncer import Pgbouncer
-from harness.stack.postgres import APP_ROLE, EmbeddedPostgres
+from harness.stack.ports import LOOPBACK
+from harness.stack.postgres import APP_ROLE, OwnPostgres
 from harness.stack.postgres_process import NAME as POSTGRES
 from harness.stack.prometheus import Prometheus
 from harness.stack.service import Replica
 from harness.stack.sessions import Service, Which, by_user, locked_users, terminate
-from harness.stack.starting import EMBEDDED, Wanted, start_parts
+from harness.stack.starting import Wanted, start_parts
+from harness.stack_kinds import EMBEDDED
 
 OnEvent = Callable[[str, EventState, Mapping[str, Any]], None]
 """Called with what happens to the stack: name (``stack``, ``reconfigure``, …), state, detail."""
@@ -71,13 +73,17 @@ class Stack:
         require_prometheus: bool = False,
         postgres: str = EMBEDDED,
         allowed_host: str | None = None,
+        allow_tables: bool = False,
+        gateway_host: str = LOOPBACK,
         on_event: OnEvent | None = None,
     ) -> Stack:
         """Start everything and return when the gateway can pass logins to every replica.
 
-        ``directory`` gets the parts' logs. ``postgres`` is `embedded` or the DSN of an empty
-        database. Without an installed Prometheus, `prometheus` is None and
-        `why_no_prometheus` says why, unless it is required.
+        ``directory`` gets the parts' logs. ``postgres`` is `embedded`, `docker` or the DSN of a
+        database, in which our tables get a schema of their own; ``allow_tables`` permits that it
+        has others. Without an installed Prometheus, `prometheus` is None and
+        `why_no_prometheus` says why, unless it is required. Clients reach the gateway at
+        ``gateway_host``, an IPv4 address; everything else stays on loopback.
 
         1. together: PostgreSQL (or the check of the named database) with PgBouncer after it, the
            gateway, Prometheus;
@@ -86,8 +92,9 @@ class Stack:
         4. connecting to the database becomes as slow as it is to be.
 
         Raises `PartStartError`, `PortTakenError`, `PrometheusMissingError`,
-        `PgbouncerMissingError`, `TargetRefusedError`, or `UsageError` for what a database of the
-        user's cannot be made to do; nothing is left running then.
+        `PgbouncerMissingError`, `EngineError`, `ImageMissingError`, `TargetRefusedError`, or
+        `UsageError` for what a database of the user's cannot be made to do; nothing is left
+        running then.
         """
         wanted = Wanted(
             service,
@@ -98,6 +105,8 @@ class Stack:
             require_prometheus=require_prometheus,
             postgres=postgres,
             allowed_host=allowed_host,
+            allow_tables=allow_tables,
+            gateway_host=gateway_host,
         )
         stack = cls(service, directory=directory, on_event=on_event)
         began = time.monotonic()
@@ -133,7 +142,7 @@ class Stack:
     @property
     def owns_database(self) -> bool:
         """Whether the database is ours to restart and to be made slow."""
-        return isinstance(self._parts.database, EmbeddedPostgres)
+        return isinstance(self._parts.database, OwnPostgres)
 
     @property
     def exporter_dsn(self) -> str | None:
@@ -261,16 +270,16 @@ class Stack:
     # -- what can be done to its database ---------------------------------------------------
 
     def restart_database(self, *, max_connections: int | None = None, down_s: float = 0.0) -> None:
-        """Shut the embedded server down, cutting all sessions, and start it ``down_s`` later.
+        """Shut a server of ours down, cutting all sessions, and start it ``down_s`` later.
 
         It comes back on the same port, with its data, and with ``max_connections`` if given.
         Returns early, without a database, when the stack is stopped meanwhile. Raises
         `UsageError` for a database of the user's, `PartStartError` when it does not come back.
         """
         database = self.postgres
-        if not isinstance(database, EmbeddedPostgres):
+        if not isinstance(database, OwnPostgres):
             raise UsageError(
-                "only the embedded database can be restarted",
+                "only a database of ours can be restarted",
                 remedy="Leave --stack out, or restart the database by hand.",
             )
         with self._event("restart-database", POSTGRES):

@@ -8,20 +8,30 @@ from dataclasses import dataclass
 
 from harness.errors import PrometheusMissingError, UsageError
 from harness.incident import DatabaseConfig, GatewayConfig, PgbouncerConfig, ServiceConfig
-from harness.stack.database import ExternalPostgres
+from harness.stack.compose import ComposeStack
+from harness.stack.database import Database
+from harness.stack.engine import Engine
+from harness.stack.external import ExternalPostgres
 from harness.stack.gateway import Gateway, Upstream
+from harness.stack.images import PGBOUNCER, POSTGRES
 from harness.stack.parts import Parts
-from harness.stack.pgbouncer import Pgbouncer, require_program
-from harness.stack.postgres import EmbeddedPostgres
+from harness.stack.pgbouncer import Pgbouncer
+from harness.stack.pgbouncer_process import require_program
+from harness.stack.ports import LOOPBACK
+from harness.stack.postgres import EmbeddedPostgres, OwnPostgres
+from harness.stack.postgres_container import ContainerPostgres
 from harness.stack.prometheus import Program, Prometheus, find_program
 from harness.stack.service import Replica, seed_accounts
-
-EMBEDDED = "embedded"
+from harness.stack_kinds import COMPOSE, DOCKER, EMBEDDED, is_ours, known
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What is to be started; ``postgres`` is `embedded` or the address of an empty database."""
+    """What is to be started; ``postgres`` is what ``--stack`` says (`kinds`).
+
+    ``allowed_host`` and ``allow_tables`` vouch for a database of the user's: for its host, and for
+    its tables that are not ours.
+    """
 
     service: ServiceConfig
     gateway: GatewayConfig
@@ -31,6 +41,8 @@ class Wanted:
     require_prometheus: bool = False
     postgres: str = EMBEDDED
     allowed_host: str | None = None
+    allow_tables: bool = False
+    gateway_host: str = LOOPBACK
 
     @property
     def serving(self) -> tuple[str, ...]:
@@ -41,15 +53,17 @@ class Wanted:
 def start_parts(parts: Parts, wanted: Wanted) -> None:
     """Start everything; see `Stack.start` for the steps. After an error, parts are left over."""
     slow = wanted.database.connect_delay_s or wanted.database.connect_cost_s
-    if wanted.postgres != EMBEDDED and slow:
+    if slow and not is_ours(known(wanted.postgres)):
         raise UsageError(
-            "only the embedded database can be made slow to connect to",
+            "only a database of ours can be made slow to connect to",
             remedy="Take database.connect_delay and database.connect_cost out of the incident, "
             "or leave --stack out.",
         )
     program = _find_prometheus(parts, wanted)
-    if wanted.pgbouncer is not None:
-        require_program()  # now rather than when the database is up
+    _require_what_runs_it(parts, wanted)
+    if parts.compose is not None:
+        parts.compose.take(parts.logs)
+        parts.replicas.home = parts.compose.replicas(parts.logs)
     with ThreadPoolExecutor(thread_name_prefix="stack-start") as pool:
         first: list[Future[None]] = [
             pool.submit(_start_database, parts, wanted),
@@ -70,7 +84,7 @@ def start_parts(parts: Parts, wanted: Wanted) -> None:
             ],
         )
     _put_to_work(parts, wanted, launched)
-    if isinstance(parts.database, EmbeddedPostgres):
+    if isinstance(parts.database, OwnPostgres):
         parts.database.slow_down_connecting()
 
 
@@ -85,26 +99,59 @@ def _join(parts: Parts, futures: list[Future[None]]) -> None:
         raise
 
 
+def _require_what_runs_it(parts: Parts, wanted: Wanted) -> None:
+    """The container engine with its images, or PgBouncer's program: now rather than half-way."""
+    if wanted.postgres == DOCKER:
+        parts.engine = Engine.connect()
+        parts.engine.require_image(POSTGRES)
+        if wanted.pgbouncer is not None:
+            parts.engine.require_image(PGBOUNCER)
+    elif wanted.postgres == COMPOSE:
+        parts.engine = Engine.connect()
+        parts.compose = ComposeStack.find(parts.engine)
+        parts.compose.require(wanted.database, wanted.gateway, wanted.pgbouncer)
+    elif wanted.pgbouncer is not None:
+        require_program()
+
+
 def _start_database(parts: Parts, wanted: Wanted) -> None:
     """The database, and PgBouncer in front of it."""
+    log, cancelled = parts.logs / "postgres.log", parts.cancelled
+    database: Database
     if wanted.postgres == EMBEDDED:
-        log = parts.logs / "postgres.log"
-        parts.database = EmbeddedPostgres.start(wanted.database, log=log, cancelled=parts.cancelled)
+        database = EmbeddedPostgres.start(wanted.database, log=log, cancelled=cancelled)
+    elif parts.compose is not None:
+        database = ExternalPostgres.attach(parts.compose.database_dsn)
+    elif parts.engine is not None:
+        database = ContainerPostgres.start(
+            wanted.database, engine=parts.engine, log=log, cancelled=cancelled
+        )
     else:
-        parts.database = ExternalPostgres.attach(wanted.postgres, allowed_host=wanted.allowed_host)
+        database = ExternalPostgres.attach(
+            wanted.postgres, allowed_host=wanted.allowed_host, allow_tables=wanted.allow_tables
+        )
+    parts.database = database
     if wanted.pgbouncer is not None:
         parts.pgbouncer = Pgbouncer.start(
-            wanted.pgbouncer, parts.database.dsn, logs=parts.logs, cancelled=parts.cancelled
+            wanted.pgbouncer,
+            database.dsn,
+            logs=parts.logs,
+            cancelled=cancelled,
+            engine=parts.engine,
         )
 
 
 def _start_gateway(parts: Parts, wanted: Wanted) -> None:
+    if parts.compose is not None:
+        parts.gateway = parts.compose.gateway(wanted.gateway, parts.logs)
+        return
     parts.gateway = Gateway.start(
         wanted.gateway,
         wanted.serving,
         client=parts.client,
         logs=parts.logs,
         folder=parts.folder,
+        host=wanted.gateway_host,
         cancelled=parts.cancelled,
     )
 

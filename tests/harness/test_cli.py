@@ -128,3 +128,21 @@ def test_every_command_has_an_example_to_copy(command: str) -> None:
     ended = pooldrill(command, "--help")
     assert ended.returncode == 0
     assert f"Example: pooldrill {command}" in ended.stdout
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "said"),
+    [
+        (("--load-processes", "2", "--load-workers", "2"), "PD001", "--load-processes"),
+        (("--load-master", "nowhere"), "PD001", "not HOST:PORT"),
+        (("--load-master", "192.0.2.1:5557"), "PD001", "no IPv4 address of this machine"),
+    ],
+)
+def test_a_load_that_cannot_be_is_refused_before_there_is_a_run(
+    tmp_path: Path, options: tuple[str, ...], code: str, said: str
+) -> None:
+    refused = pooldrill("run", "short-spike", "--out", tmp_path / "runs", *options)
+    assert refused.returncode == 2
+    assert code in refused.stderr
+    assert said in refused.stderr
+    assert not (tmp_path / "runs").exists()

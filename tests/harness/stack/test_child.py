@@ -151,6 +151,37 @@ def test_nothing_survives_a_killed_harness(tmp_path: Path) -> None:
     assert not (tmp_path / "temporary").exists()
 
 
+KILLED = """
+import os, sys
+from pathlib import Path
+from harness.stack.guard import guard
+
+folder = Path(sys.argv[1])
+(folder / "temporary").mkdir()
+guard().add_folder(folder / "temporary")
+write = "import sys; from pathlib import Path; Path(sys.argv[1]).write_text(str({}))"
+there = f"Path({str(folder / 'temporary')!r}).exists()"
+guard().add_command([sys.executable, "-c", write.format(there), str(folder / "two words\\n")])
+dropped = [sys.executable, "-c", write.format("''"), str(folder / "dropped")]
+guard().add_command(dropped)
+guard().add_command(["/nonexistent"])
+guard().drop_command(dropped)
+print(guard().pid, flush=True)
+os.kill(os.getpid(), 9)
+"""
+
+
+def test_commands_are_run_behind_a_killed_harness(tmp_path: Path) -> None:
+    """Those that were not dropped, before the folders go; one that cannot be run hinders none."""
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, str(tmp_path)], stdout=subprocess.PIPE, text=True
+    )
+    guard = int(done.stdout)
+    wait_until("the guard to end", lambda: is_gone(guard), timeout_s=10)
+    assert (tmp_path / "two words\n").read_text() == "True"
+    assert [path.name for path in tmp_path.iterdir()] == ["two words\n"]
+
+
 def test_a_killed_guard_is_replaced_with_all_it_knew(tmp_path: Path) -> None:
     from harness.stack.guard import Guard
 

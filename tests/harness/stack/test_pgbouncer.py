@@ -27,7 +27,14 @@ from harness.incident import (
     ServiceConfig,
 )
 from harness.recorder import PgbouncerSampler
-from harness.stack import EmbeddedPostgres, Pgbouncer, Stack, pgbouncer, wait_until
+from harness.stack import (
+    EmbeddedPostgres,
+    Pgbouncer,
+    Stack,
+    pgbouncer,
+    pgbouncer_process,
+    wait_until,
+)
 from harness.stack.ports import free_port
 from tests.harness.stack.logins import log_in, user_of
 from tests.harness.stack.processes import is_gone
@@ -311,7 +318,7 @@ def test_a_database_that_is_not_there_is_named(temporary: Path, tmp_path: Path) 
     program = Path("/bin/true")
     assert program.exists()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pgbouncer, "find_program", lambda: str(program))
+        patch.setattr(pgbouncer_process, "find_program", lambda: str(program))
         with pytest.raises(PartStartError, match="the database behind PgBouncer"):
             Pgbouncer.start(CONFIG, "postgresql://auth@127.0.0.1:1/auth", logs=tmp_path / "logs")
     assert list(temporary.iterdir()) == []
@@ -321,7 +328,7 @@ def test_a_missing_program_is_told_before_anything_starts(
     temporary: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr(pgbouncer, "OTHER_PLACES", ())
+    monkeypatch.setattr(pgbouncer_process, "OTHER_PLACES", ())
     with pytest.raises(PgbouncerMissingError, match="no program called pgbouncer") as caught:
         Stack.start(
             SERVICE, GatewayConfig(), DATABASE, directory=tmp_path / "logs", pgbouncer=CONFIG

@@ -10,7 +10,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Literal
 
@@ -18,10 +18,9 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from harness.errors import PartStartError, PortTakenError, TargetRefusedError
+from harness.errors import PartStartError, PortTakenError
 from harness.incident import DatabaseConfig
 from harness.stack import postgres_programs
-from harness.stack.database import ExternalPostgres
 from harness.stack.postgres import EmbeddedPostgres
 from harness.stack.process import wait_until
 from tests.harness.stack.processes import family, is_gone
@@ -37,17 +36,6 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
         place.chmod(0o755)
         monkeypatch.setattr(tempfile, "tempdir", name)
         yield place
-
-
-@contextmanager
-def own_database(server: EmbeddedPostgres) -> Iterator[str]:
-    """A database of its own on the session's server."""
-    with psycopg.connect(server.admin_dsn, autocommit=True) as admin:
-        admin.execute("CREATE DATABASE somebodys OWNER auth")
-        try:
-            yield server.dsn.rpartition("/")[0] + "/somebodys"
-        finally:
-            admin.execute("DROP DATABASE somebodys WITH (FORCE)")
 
 
 def shared_memory_segments() -> set[str]:
@@ -237,61 +225,6 @@ def test_the_programs_are_copied_where_the_server_cannot_reach_them(
         check=True,
     )
     assert postgres_programs.version() in done.stdout
-
-
-def test_a_database_elsewhere_is_refused() -> None:
-    with pytest.raises(TargetRefusedError, match=r"db\.example\.com, which is not this machine"):
-        ExternalPostgres.attach("postgresql://user@db.example.com/db")
-
-
-def test_a_database_in_use_is_refused(embedded_postgres: EmbeddedPostgres) -> None:
-    with own_database(embedded_postgres) as dsn:
-        with psycopg.connect(dsn) as connection:
-            connection.execute("CREATE TABLE invoices (id int)")
-        with pytest.raises(TargetRefusedError, match=r"not empty: public\.invoices"):
-            ExternalPostgres.attach(dsn)
-
-
-def test_an_empty_database_is_taken_and_left_empty(embedded_postgres: EmbeddedPostgres) -> None:
-    with own_database(embedded_postgres) as dsn:
-        database = ExternalPostgres.attach(dsn)
-        with psycopg.connect(database.dsn) as connection:
-            connection.execute("CREATE TABLE users (id int); CREATE TABLE sessions (id int)")
-        database.stop()
-        ExternalPostgres.attach(dsn)
-
-
-def test_an_unreachable_database_is_a_start_error() -> None:
-    with pytest.raises(PartStartError, match="cannot be used"):
-        ExternalPostgres.attach("postgresql://user@127.0.0.1:1/db")
-
-
-@pytest.mark.parametrize(
-    "dsn",
-    [
-        "postgresql://u:secret@192.0.2.1/db",
-        "host=127.0.0.1,192.0.2.1 password=secret",
-        "host=localhost hostaddr=192.0.2.1 password=secret",
-        "host=localhost.example.invalid password=secret",
-        "service=production password=secret",
-        "postgresql://u:secret@[::1/db",
-    ],
-)
-def test_a_database_that_may_be_elsewhere_is_refused_and_the_password_kept(dsn: str) -> None:
-    with pytest.raises(TargetRefusedError) as caught:
-        ExternalPostgres.attach(dsn)
-    assert "secret" not in str(caught.value)
-
-
-def test_the_environment_does_not_lead_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PGHOST", "192.0.2.1")
-    with pytest.raises(TargetRefusedError, match=r"192\.0\.2\.1"):
-        ExternalPostgres.attach("dbname=x")
-
-
-def test_only_the_host_that_is_vouched_for_is_permitted() -> None:
-    with pytest.raises(TargetRefusedError):
-        ExternalPostgres.attach("postgresql://u@192.0.2.1/db", allowed_host="192.0.2.2")
 
 
 def test_the_wheel_is_not_imported() -> None:

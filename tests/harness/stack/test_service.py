@@ -11,7 +11,7 @@ import pytest
 from harness.errors import PartStartError
 from harness.incident import HashConfig, PoolConfig, ServiceConfig
 from harness.stack.announced import clean_environment
-from harness.stack.service import Replica, seed_accounts, service_environment
+from harness.stack.service import Processes, seed_accounts, service_environment
 
 BAD_SERVICE = ServiceConfig().model_copy(update={"session_ttl_s": 0.0})
 """What an incident refuses and the service refuses too: copying does not validate."""
@@ -41,7 +41,7 @@ def test_every_setting_has_its_variable_and_its_unit() -> None:
         "AUTH_DATABASE_URL": NOWHERE,
         "AUTH_REPLICA": "replica-1",
         "AUTH_RELEASE": "1",
-        "AUTH_HOST": "127.0.0.1",
+        "AUTH_DRAIN_S": "1",
         "AUTH_POOL__IMPLEMENTATION": "sqlalchemy-async",
         "AUTH_POOL__NAME": "primary",
         "AUTH_POOL__SIZE": "3",
@@ -85,7 +85,7 @@ def test_the_users_shell_does_not_reach_the_parts(monkeypatch: pytest.MonkeyPatc
 
 def test_a_replica_with_bad_settings_shows_its_log(tmp_path: Path) -> None:
     config = BAD_SERVICE
-    replica = Replica.launch("replica-1", config, dsn=NOWHERE, logs=tmp_path, folder=tmp_path)
+    replica = Processes(tmp_path, tmp_path).launch("replica-1", config, NOWHERE, 1)
     with (
         httpx.Client(trust_env=False) as client,
         pytest.raises(

@@ -154,7 +154,7 @@ def test_a_server_of_the_users_is_not_restarted(
         admin.execute("CREATE DATABASE somebodys_stack OWNER auth")
     dsn = embedded_postgres.dsn.rpartition("/")[0] + "/somebodys_stack"
     slow = DATABASE.model_copy(update={"connect_delay_s": 1.0})
-    with pytest.raises(UsageError, match="only the embedded database can be made slow"):
+    with pytest.raises(UsageError, match="only a database of ours can be made slow"):
         Stack.start(SERVICE, GatewayConfig(), slow, directory=tmp_path / "slow", postgres=dsn)
     try:
         with Stack.start(
@@ -168,7 +168,7 @@ def test_a_server_of_the_users_is_not_restarted(
             assert not stack.owns_database
             assert stack.exporter_dsn is None
             assert stack.pgbouncer_dsn is None
-            with pytest.raises(UsageError, match="only the embedded database can be restarted"):
+            with pytest.raises(UsageError, match="only a database of ours can be restarted"):
                 stack.restart_database()
             assert serves(stack)
             with psycopg.connect(dsn, application_name="psql") as somebody:
