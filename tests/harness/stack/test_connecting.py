@@ -37,7 +37,7 @@ def test_the_service_pays_for_a_connection_and_nobody_else_does(tmp_path: Path) 
 
 
 def test_iterations_grow_with_the_cost(embedded_postgres: EmbeddedPostgres) -> None:
-    password = "as it is"  # noqa: S105 - of a role that is gone a moment later
+    password = "as it is"
     address = embedded_postgres.dsn.rpartition("@")[2]
     dsn = f"postgresql://newcomer:{password.replace(' ', '%20')}@{address}"
     with psycopg.connect(embedded_postgres.admin_dsn, autocommit=True) as admin:
