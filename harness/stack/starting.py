@@ -27,7 +27,7 @@ from harness.stack_kinds import COMPOSE, DOCKER, EMBEDDED, is_ours, known
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What is to be started; ``postgres`` is what ``--stack`` says (`kinds`).
+    """What is to be started; ``postgres`` is what ``--stack`` says (`stack_kinds`).
 
     ``allowed_host`` and ``allow_tables`` vouch for a database of the user's: for its host, and for
     its tables that are not ours.

@@ -24,7 +24,7 @@ from harness.errors import (
 )
 from harness.incident import DatabaseConfig, GatewayConfig, PoolConfig, ServiceConfig
 from harness.stack import Stack, Upstream, wait_until
-from harness.stack.pgbouncer import find_program
+from harness.stack.pgbouncer_process import find_program
 from tests.harness.stack.logins import log_in, user_of
 from tests.harness.stack.processes import family, is_gone
 
@@ -276,7 +276,7 @@ from pathlib import Path
 from harness.incident import DatabaseConfig, GatewayConfig, PacketLoss, PgbouncerConfig
 from harness.incident import ServiceConfig
 from harness.stack import Stack
-from harness.stack.pgbouncer import find_program
+from harness.stack.pgbouncer_process import find_program
 
 service, database = ServiceConfig(replicas=1), DatabaseConfig(users=10)
 pgbouncer = PgbouncerConfig() if find_program() else None
