@@ -15,6 +15,7 @@ from typing import NoReturn
 
 import gevent
 import gevent.os
+from gevent import monkey
 from gevent.event import Event
 
 MAX_IN_PROGRESS = 20_000
@@ -57,6 +58,21 @@ def exit_at_once(code: int) -> NoReturn:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
+
+
+def exit_within(seconds: float, code: int) -> None:
+    """Exit so much later, whatever hangs by then; for a process that has nothing more to keep.
+
+    In a real thread: closing a connection of ZeroMQ's may wait in C, where no greenlet runs.
+    """
+    start_thread = monkey.get_original("_thread", "start_new_thread")
+    sleep = monkey.get_original("time", "sleep")
+
+    def exit_later() -> None:
+        sleep(seconds)
+        os._exit(code)
+
+    start_thread(exit_later, ())
 
 
 def _finish_with_stdin(finished: Event) -> None:

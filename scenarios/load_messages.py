@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+LEFT_WITHIN_S = 3.0
+"""For the last messages, and for closing the connection behind them."""
+
 PREFIX = "pooldrill-"
 """Before every name, so that none of them is one of Locust's own."""
 

@@ -84,13 +84,14 @@ class Master:
 
     def serve(self) -> None:
         """The whole load; raises LoadFailedError when it cannot begin."""
-        try:
-            if self._gather() and self._prepare():
-                self._play()
-            self._take_leave()
-        finally:
-            self._peers.tell_all(say.FINISH)
-            say.send_what_is_left(self._runner)
+        if self._gather() and self._prepare():
+            self._play()
+        self._take_leave()
+
+    def leave(self) -> None:
+        """Whoever is still there is told that it is over."""
+        self._peers.tell_all(say.FINISH)
+        say.send_what_is_left(self._runner)
 
     def _gather(self) -> bool:
         """Wait until enough workers are there; False when called off before."""
@@ -236,12 +237,17 @@ def main() -> NoReturn:
     except (ValueError, OSError) as error:
         sys.stderr.write(f"the load cannot begin: {error}\n")
         raise SystemExit(EXIT_BAD_SETTINGS) from None
+    code = 1
     try:
         master.serve()
+        code = 0
     except LoadFailedError as error:
         sys.stderr.write(f"{error}\n")
-        load_life.exit_at_once(1)
-    load_life.exit_at_once(0)
+        sys.stderr.flush()
+    finally:
+        load_life.exit_within(say.LEFT_WITHIN_S, code)
+        master.leave()
+    load_life.exit_at_once(code)
 
 
 if __name__ == "__main__":

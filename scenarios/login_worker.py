@@ -79,9 +79,11 @@ class Worker:
             self._send_ended(self._surge)
             if not self._why:
                 self._dismissed.wait(DISMISSAL_WITHIN_S)
-        say.send_what_is_left(self._runner)
         if self._why:
             sys.stderr.write(f"{self._why}\n")
+            sys.stderr.flush()
+        load_life.exit_within(say.LEFT_WITHIN_S, self._code)
+        say.send_what_is_left(self._runner)
         return self._code
 
     # -- as the surge's conductor -----------------------------------------------------------
