@@ -1,0 +1,34 @@
+"""Loaders, one a format: each recognises its files by name and content, and reads nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from harness.audit.loaders import compose, dotenv, incident, pgbouncer
+from harness.audit.reading import Reading
+from harness.audit.sources import SourceFile
+
+
+class Loader(Protocol):
+    """A module of this package."""
+
+    def recognises(self, file: SourceFile) -> bool:
+        """Whether the file is one of its format."""
+        ...
+
+    def load(self, file: SourceFile) -> Reading:
+        """What the file says. Never raises for what stands in a file."""
+        ...
+
+
+LOADERS: Sequence[Loader] = (incident, compose, dotenv, pgbouncer)
+"""The first that recognises a file reads it."""
+
+
+def load(file: SourceFile) -> Reading | None:
+    """What the file says; None when it is of no known format, as most files are."""
+    for loader in LOADERS:
+        if loader.recognises(file):
+            return loader.load(file)
+    return None

@@ -1,0 +1,29 @@
+"""More threads than connections: a queue that forms inside."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from harness.audit.chain import Chain
+from harness.audit.finding import Finding, Unknown
+
+ID = "PD104"
+TITLE = "More requests are let in than there are connections"
+
+
+def check(chain: Chain) -> Iterator[Finding | Unknown]:
+    """Thread limiter > pool capacity: the difference waits at the pool, holding its threads."""
+    for workload, pool in chain.pools():
+        threads, capacity = pool.threads.known, pool.capacity.known
+        if threads is None or capacity is None or threads <= capacity:
+            continue
+        yield Finding(
+            ID,
+            "note",
+            pool.threads.place or pool.place,
+            f"{workload.name} works on {threads:g} requests at once with {capacity:g} connections: "
+            f"{threads - capacity:g} wait inside, each with a thread, and requests that need no "
+            "database wait behind them",
+            f"Have as many threads as connections and some ({capacity:g}), or watch the pool's "
+            "pending requests.",
+        )

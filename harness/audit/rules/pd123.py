@@ -1,0 +1,32 @@
+"""A PgBouncer that lets queries wait for longer than anybody else does."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from harness.audit.chain import Chain
+from harness.audit.finding import Finding, Unknown
+
+ID = "PD123"
+TITLE = "A query may wait in PgBouncer for longer than the gateway waits for its request"
+
+
+def check(chain: Chain) -> Iterator[Finding | Unknown]:
+    """query_wait_timeout ≥ gateway timeout, or none at all."""
+    for pooler in chain.poolers:
+        wait = pooler.query_wait_timeout_s.known
+        patience = [each.timeout_s for each in chain.gateways if each.timeout_s.known is not None]
+        if wait is None or not patience:
+            continue
+        shortest = min(patience, key=lambda each: each.known or 0.0)
+        if wait >= (shortest.known or 0.0):
+            shown = "for ever" if math.isinf(wait) else f"{wait:g} s"
+            yield Finding(
+                ID,
+                "warning",
+                pooler.query_wait_timeout_s.place or pooler.place,
+                f"a query may wait {shown} in {pooler.name}, and the gateway gives up after "
+                f"{shortest} s: the queue is full of requests that nobody waits for",
+                f"Set query_wait_timeout below {shortest} s.",
+            )

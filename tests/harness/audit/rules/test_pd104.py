@@ -1,0 +1,20 @@
+"""PD104: more threads than connections."""
+
+from __future__ import annotations
+
+from harness.audit.rules import pd104 as rule
+from tests.harness.audit.chains import chain, finding, pool, silent
+
+
+def test_threads_that_will_wait_are_counted() -> None:
+    found = finding(rule, chain(pool(threads=40.0)))
+    assert found.severity == "note"
+    assert "30 wait inside" in found.message
+
+
+def test_as_many_as_connections_are_clean() -> None:
+    assert silent(rule, chain(pool(threads=10.0)))
+
+
+def test_without_a_limiter_there_is_nothing_to_say() -> None:
+    assert silent(rule, chain())

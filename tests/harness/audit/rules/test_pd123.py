@@ -1,0 +1,26 @@
+"""PD123: a PgBouncer that lets queries wait for too long."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from harness.audit.rules import pd123 as rule
+from tests.harness.audit.chains import NOT_KNOWN, chain, finding, silent
+
+
+@pytest.mark.parametrize(("wait_s", "shown"), [(120.0, "120 s"), (math.inf, "for ever")])
+def test_a_wait_beyond_the_gateways_is_found(wait_s: float, shown: str) -> None:
+    found = finding(rule, chain(pooler={"query_wait_timeout_s": wait_s}))
+    assert found.severity == "warning"
+    assert shown in found.message
+
+
+def test_a_shorter_wait_is_clean() -> None:
+    assert silent(rule, chain(pooler={"query_wait_timeout_s": 5.0}))
+
+
+def test_it_does_not_guess() -> None:
+    lacking = chain(gateway={"timeout_s": NOT_KNOWN}, pooler={"query_wait_timeout_s": 120.0})
+    assert silent(rule, lacking)
