@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from harness.audit.loaders import compose, dotenv, incident, pgbouncer
+from harness.audit.loaders import compose, dotenv, incident, pgbouncer, python
 from harness.audit.reading import Reading
 from harness.audit.sources import SourceFile
 
@@ -22,7 +22,7 @@ class Loader(Protocol):
         ...
 
 
-LOADERS: Sequence[Loader] = (incident, compose, dotenv, pgbouncer)
+LOADERS: Sequence[Loader] = (incident, compose, dotenv, pgbouncer, python)
 """The first that recognises a file reads it."""
 
 

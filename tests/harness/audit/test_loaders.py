@@ -95,6 +95,49 @@ def test_pgbouncer_ini_is_read_with_its_lines() -> None:
     assert pooler.pool_mode.place.line == 4
 
 
+PYTHON = """\
+import os
+import sqlalchemy as sa
+from psycopg_pool import AsyncConnectionPool
+
+engine = sa.create_engine(
+    os.environ["DATABASE_URL"],
+    pool_size=20,
+    max_overflow=-1,
+    pool_timeout=int(os.environ["TIMEOUT"]),
+    pool_pre_ping=True,
+)
+pool = AsyncConnectionPool(kwargs={}, min_size=2, max_size=8, max_waiting=50)
+other = sa.create_engine(URL, **options)
+small = sa.create_engine("sqlite:///cache.db")
+none = sa.create_engine(URL, poolclass=sa.NullPool)
+"""
+
+
+def test_python_is_read_as_a_syntax_tree() -> None:
+    engine, pool, other, none = (each.pools[0] for each in read("app/db.py", PYTHON).workloads)
+    assert (engine.size.known, engine.max_overflow.known, engine.pre_ping.known) == (
+        20,
+        math.inf,
+        True,
+    )
+    assert engine.max_overflow.place is not None
+    assert (engine.max_overflow.place.line, engine.max_overflow.place.key) == (8, "max_overflow")
+    assert "computed" in engine.timeout_s.why
+    assert engine.recycle_s.origin == "default"
+    assert (pool.capacity.known, pool.max_waiting.known, pool.timeout_s.known) == (8, 50, 30)
+    assert "**" in other.size.why
+    assert none.implementation == "none"
+
+
+@pytest.mark.parametrize(
+    "text", ["create_engine(", "create_engine(x)\n\tpass", "create_engine(\u00b2)"]
+)
+def test_python_that_is_none_is_unread(text: str) -> None:
+    (unread,) = read("broken.py", text).unread
+    assert "not Python" in unread.why
+
+
 BOMB = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
     f"{name}: &{name} [{','.join([f'*{before}'] * 9)}]\n"
     for before, name in zip("abcdefghi", "bcdefghij", strict=True)
@@ -132,3 +175,4 @@ def test_no_text_makes_a_loader_fall(text: str, name: str) -> None:
     head = {"docker-compose.yml": "services:\n", ".env": "AUTH_POOL__SIZE=", "pgbouncer.ini": ""}
     load(SourceFile(Path(name), name, head[name] + text))
     load(SourceFile(Path(name), name, "[pgbouncer]\n" + text))
+    load(SourceFile(Path("x.py"), "x.py", f"create_engine({text})"))
