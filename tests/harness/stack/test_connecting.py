@@ -1,53 +1,70 @@
-"""A connection costs the processor time it was said to cost, on whatever machine this is."""
+"""What a connection costs is set in time: iterations are found for it, and the service's alone."""
 
 from __future__ import annotations
 
-import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
 import pytest
 
 from harness.incident import DatabaseConfig
-from harness.stack.connecting import DEFAULT_ITERATIONS, iterations_for
+from harness.stack import connecting
+from harness.stack.connecting import DEFAULT_ITERATIONS, MOST_ITERATIONS, iterations_for
 from harness.stack.postgres import EmbeddedPostgres
 
-COST_S = 0.06
+BARE_S, EACH_S = 0.002, 1e-6
 
 
-def connecting_s(dsn: str) -> float:
-    """The least processor time of five connections."""
-    took = []
-    for _ in range(5):
-        began = time.thread_time()
-        psycopg.connect(dsn).close()
-        took.append(time.thread_time() - began)
-    return min(took)
+def stored_iterations(admin: psycopg.Connection, role: str) -> int:
+    """How often a role's password is hashed, as the server has it: ``SCRAM-SHA-256$N:…``."""
+    row = admin.execute("SELECT rolpassword FROM pg_authid WHERE rolname = %s", [role]).fetchone()
+    assert row is not None
+    return int(str(row[0]).partition("$")[2].partition(":")[0])
 
 
 def test_the_service_pays_for_a_connection_and_nobody_else_does(tmp_path: Path) -> None:
-    config = DatabaseConfig(users=1, connect_cost=COST_S)
+    config = DatabaseConfig(users=1, connect_cost=0.06)
     server = EmbeddedPostgres.start(config, log=tmp_path / "postgres.log")
     try:
-        assert server.scram_iterations > DEFAULT_ITERATIONS
-        assert connecting_s(server.dsn) == pytest.approx(COST_S, rel=0.5)
-        assert connecting_s(server.monitor_dsn) < COST_S / 2
+        psycopg.connect(server.dsn).close()
+        with psycopg.connect(server.admin_dsn) as admin:
+            assert server.scram_iterations > DEFAULT_ITERATIONS
+            assert stored_iterations(admin, "auth") == server.scram_iterations
+            assert stored_iterations(admin, "pooldrill_monitor") == DEFAULT_ITERATIONS
     finally:
         server.stop()
 
 
-def test_iterations_grow_with_the_cost(embedded_postgres: EmbeddedPostgres) -> None:
-    password = "as it is"
-    address = embedded_postgres.dsn.rpartition("@")[2]
-    dsn = f"postgresql://newcomer:{password.replace(' ', '%20')}@{address}"
+@pytest.fixture
+def newcomer(
+    embedded_postgres: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[psycopg.Connection]:
+    """An administrator, and a role that connects on a machine of known speed."""
     with psycopg.connect(embedded_postgres.admin_dsn, autocommit=True) as admin:
         admin.execute("CREATE ROLE newcomer LOGIN")
+        monkeypatch.setattr(
+            connecting,
+            "_connecting_s",
+            lambda dsn: BARE_S + EACH_S * (stored_iterations(admin, "newcomer") - 1),
+        )
         try:
-            found = [
-                iterations_for(cost_s, admin, "newcomer", password, dsn)
-                for cost_s in (0.05, 0.2, 1e-6)
-            ]
+            yield admin
         finally:
             admin.execute("DROP ROLE newcomer")
-    assert found[1] / found[0] == pytest.approx(4, rel=0.3)
-    assert found[2] == DEFAULT_ITERATIONS
+
+
+@pytest.mark.parametrize(
+    ("cost_s", "iterations"),
+    [
+        (0.102, 100_000),
+        (0.402, 400_000),
+        (1e-6, DEFAULT_ITERATIONS),  # less than a connection costs anyway
+        (1e6, MOST_ITERATIONS),
+    ],
+)
+def test_iterations_are_what_the_cost_has_room_for(
+    newcomer: psycopg.Connection, cost_s: float, iterations: int
+) -> None:
+    found = iterations_for(cost_s, newcomer, "newcomer", "a password", "")
+    assert found == pytest.approx(iterations, abs=1)
