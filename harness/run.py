@@ -306,8 +306,8 @@ class _Recording:
         load.wait_ready()
         t0_epoch = time.time() + LEAD_S
         self._t0_epoch = t0_epoch
+        load.start(t0_epoch)  # before all else: a busy disk may take longer than t0 is away
         self._writer.update(replace(self._writer.info, t0_epoch=t0_epoch))
-        load.start(t0_epoch)
         with Responder(
             plan(self._run.incident, self._timemap),
             stack,
