@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from harness.audit.chain import Chain
 from harness.audit.finding import Finding, Unknown, needs
+from harness.audit.rules.inputs import lacking, most_connections
 
 ID = "PD101"
 TITLE = "The pools may ask for more connections than the database grants"
@@ -21,20 +22,13 @@ def check(chain: Chain) -> Iterator[Finding | Unknown]:
         yield Unknown(ID, place, "which of the servers each pool connects to")
         return
     (server,) = chain.servers
-    most, parts = 0.0, []
-    for workload, pool in chain.pools():
-        for what, value in (
-            (f"the processes of {workload.name}", workload.instances),
-            (f"the capacity of {workload.name}'s pool", pool.capacity),
-        ):
-            if not value.is_known:
-                yield needs(ID, what, value, pool.place)
-                return
-        count, capacity = workload.instances.known or 0, pool.capacity.known or 0.0
-        if math.isinf(capacity):
-            return  # PD102 says so
-        most += count * capacity
-        parts.append(f"{count} × {capacity:g}")
+    if unknown := lacking(ID, chain):
+        yield unknown
+        return
+    most = most_connections(chain)
+    if math.isinf(most):
+        return  # PD102 says so
+    parts = [f"{w.instances.known} × {p.capacity.known:g}" for w, p in chain.pools()]
     if not server.grant.is_known:
         yield needs(ID, f"the connections of {server.name}", server.grant, server.place)
         return

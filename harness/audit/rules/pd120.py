@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from harness.audit.chain import Chain
 from harness.audit.finding import Finding, Unknown, needs
+from harness.audit.rules.inputs import lacking, most_connections
 
 ID = "PD120"
 TITLE = "PgBouncer has fewer connections than the pools that keep them"
@@ -21,16 +22,10 @@ def check(chain: Chain) -> Iterator[Finding | Unknown]:
         size = pooler.default_pool_size
         if pooler.pool_mode.known != "session" or not size.is_known:
             continue
-        most = 0.0
-        for workload, pool in chain.pools():
-            for what, value in (
-                (f"the processes of {workload.name}", workload.instances),
-                (f"the capacity of {workload.name}'s pool", pool.capacity),
-            ):
-                if not value.is_known:
-                    yield needs(ID, what, value, pool.place)
-                    return
-            most += (workload.instances.known or 0) * (pool.capacity.known or 0.0)
+        if unknown := lacking(ID, chain):
+            yield unknown
+            return
+        most = most_connections(chain)
         have = (size.known or 0.0) + (pooler.reserve_pool_size.known or 0.0)
         if most > have:
             shown = "any number of" if math.isinf(most) else f"{most:g}"

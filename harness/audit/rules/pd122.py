@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from harness.audit.chain import Chain
 from harness.audit.finding import Finding, Unknown, needs
+from harness.audit.rules.inputs import lacking, most_connections
 
 ID = "PD122"
 TITLE = "The pools may open more connections than PgBouncer takes"
@@ -15,16 +16,10 @@ TITLE = "The pools may open more connections than PgBouncer takes"
 def check(chain: Chain) -> Iterator[Finding | Unknown]:
     """max_client_conn < sum of the application pools."""
     for pooler in chain.poolers:
-        most = 0.0
-        for workload, pool in chain.pools():
-            for what, value in (
-                (f"the processes of {workload.name}", workload.instances),
-                (f"the capacity of {workload.name}'s pool", pool.capacity),
-            ):
-                if not value.is_known:
-                    yield needs(ID, what, value, pool.place)
-                    return
-            most += (workload.instances.known or 0) * (pool.capacity.known or 0.0)
+        if unknown := lacking(ID, chain):
+            yield unknown
+            return
+        most = most_connections(chain)
         limit = pooler.max_client_conn
         if not limit.is_known:
             yield needs(ID, f"max_client_conn of {pooler.name}", limit, pooler.place)

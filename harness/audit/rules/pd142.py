@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from harness.audit.chain import Chain, Pool, Workload
 from harness.audit.finding import Finding, Unknown, needs
+from harness.audit.rules.inputs import lacking
 
 ID = "PD142"
 TITLE = "The pools do not carry the peak"
@@ -23,15 +24,14 @@ def check(chain: Chain) -> Iterator[Finding | Unknown]:
     if not peak.is_known:
         yield needs(ID, "the peak", peak, chain.pools()[0][1].place)
         return
+    if unknown := lacking(ID, chain):
+        yield unknown
+        return
     for workload, pool in chain.pools():
-        for what, value in (
-            (f"how long a request of {workload.name} holds a connection (--hold)", workload.hold_s),
-            (f"the processes of {workload.name}", workload.instances),
-            (f"the capacity of {workload.name}'s pool", pool.capacity),
-        ):
-            if not value.is_known:
-                yield needs(ID, what, value, pool.place)
-                return
+        if not workload.hold_s.is_known:
+            what = f"how long a request of {workload.name} holds a connection (--hold)"
+            yield needs(ID, what, workload.hold_s, pool.place)
+            return
     if all(workload.share.is_known for workload in chain.workloads):
         for workload, pool in chain.pools():
             yield from _carried(
