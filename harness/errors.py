@@ -191,6 +191,28 @@ class ComposeNotUpError(InfrastructureError):
     code = "PD019"
 
 
+class AuditInputError(PooldrillError):
+    """What an audit is told about itself is refused; ``problems`` holds every problem."""
+
+    code = "PD021"
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(problems)
+        count = len(self.problems)
+        lines = "\n".join(f"  {problem}" for problem in self.problems[:MOST_SHOWN])
+        more = f"\n  … and {count - MOST_SHOWN} more" if count > MOST_SHOWN else ""
+        super().__init__(
+            f"{count} problem{'s' if count != 1 else ''} in what the audit is told\n{lines}{more}",
+            remedy="docs/guides/audit.md shows suppressions, baselines and preferences.",
+        )
+
+
+class DatabaseRefusedError(InfrastructureError):
+    """A database that was to be audited as it runs cannot be reached, or refuses the audit."""
+
+    code = "PD022"
+
+
 class Interrupted(PooldrillError):  # noqa: N818 - it is a request to stop, not a failure
     """A signal asked the run to stop; the recording is kept and marked partial."""
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from harness.audit.chain import Chain, Declared
 from harness.audit.finding import SEVERITIES, Finding, Severity, Unknown, Unread
-from harness.audit.join import joined
+from harness.audit.join import joined, variant_of
 from harness.audit.loaders import load
+from harness.audit.reading import Reading
 from harness.audit.rules import RULES
-from harness.audit.sources import SourceFile, find, read
+from harness.audit.server_files import together
+from harness.audit.sources import Selection, SourceFile, find, read
 from harness.audit.values import Place
 
 
@@ -21,7 +23,9 @@ class Audit:
     """What was found.
 
     ``files`` were understood, by name; others are of no format that is known. ``lines`` are what
-    findings stand on, where nothing in them could be a secret.
+    findings stand on, where nothing in them could be a secret. ``passed_over`` counts files by the
+    name of the folder of tests that they are in. ``sources`` has the files' whole text, secrets
+    and all: it is for looking into, and goes to no output.
     """
 
     findings: tuple[Finding, ...]
@@ -29,54 +33,130 @@ class Audit:
     unread: tuple[Unread, ...]
     files: tuple[str, ...]
     lines: Mapping[Place, str] = field(default_factory=dict)
+    passed_over: Mapping[str, int] = field(default_factory=dict)
+    sources: Mapping[str, SourceFile] = field(default_factory=dict, repr=False, compare=False)
+    chains: tuple[Chain, ...] = field(default=(), repr=False, compare=False)
+    """What the files say, joined: of each file that has a whole chain, and of all others."""
 
     def reaching(self, severity: Severity) -> tuple[Finding, ...]:
         """The findings that are at least so grave."""
-        gravest = SEVERITIES[: SEVERITIES.index(severity) + 1]
-        return tuple(finding for finding in self.findings if finding.severity in gravest)
+        return reaching(self.findings, severity)
 
 
-def audit_files(paths: Iterable[Path], declared: Declared) -> Audit:
-    """Audit everything below ``paths``. Raises `UsageError` for a path that does not exist."""
-    readings, unread = [], []
-    texts: dict[str, str] = {}
-    for path in find(paths):
-        file = read(path, str(path))
+def reaching(findings: Iterable[Finding], severity: Severity) -> tuple[Finding, ...]:
+    """Those of ``findings`` that are at least so grave."""
+    gravest = SEVERITIES[: SEVERITIES.index(severity) + 1]
+    return tuple(finding for finding in findings if finding.severity in gravest)
+
+
+def audit_files(
+    paths: Iterable[Path],
+    declared: Declared,
+    selection: Selection | None = None,
+    live: Iterable[Reading] = (),
+) -> Audit:
+    """Audit what ``selection`` admits below ``paths``, and what was ``live`` read besides.
+
+    Raises `UsageError` for a path that does not exist.
+    """
+    found = find(paths, selection)
+    audit = audit_sources((read(path, str(path)) for path in found.files), declared, live=live)
+    return replace(audit, passed_over=found.passed_over)
+
+
+def audit_sources(
+    files: Iterable[SourceFile | Unread],
+    declared: Declared,
+    load: Callable[[SourceFile], Reading | None] = load,
+    live: Iterable[Reading] = (),
+) -> Audit:
+    """Audit texts, wherever they come from, and what was ``live`` read besides."""
+    readings = [*live]
+    lived = [part.place.file for each in readings for part in each.servers]
+    lived += [part.place.file for each in readings for part in each.poolers]
+    unread: list[Unread] = []
+    sources: dict[str, SourceFile] = {}
+    for file in files:
         if not isinstance(file, SourceFile):
             unread.append(file)
             continue
-        reading = load(file)
+        try:
+            reading = load(file)
+        except Exception as error:  # noqa: BLE001 - a defect of ours hides no other file's findings
+            unread.append(Unread(file.name, f"its loader failed: {type(error).__name__}"))
+            continue
         if reading is None:
             continue
-        readings.append(reading)
+        readings.append(replace(reading, variant=variant_of(file.name)))
         unread += reading.unread
-        texts[file.name] = file.text
-    findings, unknown = judged(*joined(readings, declared))
+        sources[file.name] = file
+    readings.append(of_servers := together(readings))
+    unread += of_servers.unread
+    chains = joined(readings, declared)
+    findings, unknown = judged(*chains)
     lines = {
         finding.place: line
         for finding in findings
-        if (line := _line(finding.place, texts)) is not None
+        if (line := line_at(finding.place, sources)) is not None and not may_be_secret(line)
     }
-    return Audit(findings, unknown, tuple(unread), tuple(texts), lines)
+    return Audit(
+        findings,
+        unknown,
+        tuple(unread),
+        (*lived, *sources),
+        lines,
+        sources=sources,
+        chains=chains,
+    )
 
 
 _SECRETIVE = re.compile(r"pass|pwd|secret|token|key|://|@", re.IGNORECASE)
 
 
-def _line(place: Place, texts: Mapping[str, str]) -> str | None:
-    """The line of ``place``; None where it has none, or one that may hold a secret."""
-    lines = texts.get(place.file, "").splitlines()
-    if not 0 < place.line <= len(lines) or _SECRETIVE.search(lines[place.line - 1]):
+def may_be_secret(line: str) -> bool:
+    """Whether a line may hold a secret, and is shown nowhere."""
+    return _SECRETIVE.search(line) is not None
+
+
+def line_at(place: Place, sources: Mapping[str, SourceFile]) -> str | None:
+    """The line of ``place``, secrets and all; None where it has none."""
+    if place.file not in sources or place.line < 1:
         return None
-    return lines[place.line - 1]
+    lines = sources[place.file].text.splitlines()
+    return lines[place.line - 1] if place.line <= len(lines) else None
 
 
 def judged(*chains: Chain) -> tuple[tuple[Finding, ...], tuple[Unknown, ...]]:
-    """What every rule says of the chains, the gravest first."""
+    """What every rule says of the chains, the gravest first.
+
+    One value may be that of many workloads, of an image that twenty services share: what a rule
+    says of one place it says once, and how often it holds.
+    """
     said = [each for chain in chains for rule in RULES for each in rule.check(chain)]
-    findings = {each for each in said if isinstance(each, Finding)}
-    unknown = {each for each in said if isinstance(each, Unknown)}
+    findings: dict[tuple[str, Severity, Place], set[Finding]] = {}
+    unknown: dict[tuple[str, Place | None], set[Unknown]] = {}
+    for each in said:
+        if isinstance(each, Finding):
+            findings.setdefault((each.id, each.severity, each.place), set()).add(each)
+        else:
+            unknown.setdefault((each.id, each.place), set()).add(each)
+    whole = [_once(sorted(group, key=lambda f: (f.message, f.fix))) for group in findings.values()]
+    lacking = [_once_unknown(sorted(group, key=lambda u: u.needs)) for group in unknown.values()]
     return (
-        tuple(sorted(findings, key=lambda f: (SEVERITIES.index(f.severity), f.id, f.place))),
-        tuple(sorted(unknown, key=lambda u: (u.id, str(u.place), u.needs))),
+        tuple(sorted(whole, key=lambda f: (SEVERITIES.index(f.severity), f.id, f.place))),
+        tuple(sorted(lacking, key=lambda u: (u.id, str(u.place), u.needs))),
     )
+
+
+def _once(group: list[Finding]) -> Finding:
+    first, more = group[0], len(group) - 1
+    return replace(first, message=first.message + _so_for(more)) if more else first
+
+
+def _once_unknown(group: list[Unknown]) -> Unknown:
+    first, more = group[0], len(group) - 1
+    return replace(first, needs=first.needs + _so_for(more)) if more else first
+
+
+def _so_for(more: int) -> str:
+    return f" (and {more} more like it)"

@@ -13,14 +13,31 @@ SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
 
 
 @dataclass(frozen=True, slots=True)
+class Edit:
+    """One value in one line, replaced: ``old_text`` right behind the key of ``place``.
+
+    It is for fixes that are safe, which take no capacity away and break nothing. ``old_text`` is
+    looked for as a whole word, in any case; where it is not what stands there, nothing is done.
+    """
+
+    place: Place
+    old_text: str
+    new_text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Finding:
-    """A harm: what happens and why (``message``), what to do (``fix``), and where."""
+    """A harm: what happens and why (``message``), what to do (``fix``), and where.
+
+    ``edit`` does a part of ``fix`` that a machine may do, or all of it.
+    """
 
     id: str
     severity: Severity
     place: Place
     message: str
     fix: str
+    edit: Edit | None = None
 
 
 @dataclass(frozen=True, slots=True)

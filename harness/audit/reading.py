@@ -1,20 +1,210 @@
-"""What a loader has found in one file, before it is joined with the others."""
+"""What a loader has found in one file, before it is joined with the others.
+
+A file may have a whole part of the chain (a server, a gateway), or a piece of a workload: its
+*code* (pools), its *runtime* (processes and threads), its *deployment* (replicas and
+environment). `join` puts the pieces together.
+"""
 
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from harness.audit.chain import Client, Gateway, Pooler, Server, Workload
+from harness.audit.chain import (
+    Alert,
+    Client,
+    Gateway,
+    Histogram,
+    Monitor,
+    Package,
+    Pool,
+    Pooler,
+    Proxy,
+    Recording,
+    Server,
+    Use,
+    Watch,
+    Workload,
+)
 from harness.audit.finding import Unread
 from harness.audit.values import Place, Value
+from harness.audit.values import Settings as Settings
+from harness.audit.values import read_at as read_at
 
 T = TypeVar("T")
 
-_PLACEHOLDER = re.compile(r"\$\{?[A-Za-z_]|\{\{|<%|%\(")
+
+def _not_said() -> Value[float]:
+    return Value.unknown("it is not said")
+
+
+def _not_counted() -> Value[int]:
+    return Value.unknown("it is not said")
+
+
+def _not_told() -> Value[bool]:
+    return Value.unknown("it is not said")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Code:
+    """What one file of a program makes: pools, and what it does with them.
+
+    ``folder`` is where it stands, as the user wrote it; ``program`` what it calls itself, "" where
+    it does not say.
+    """
+
+    place: Place
+    folder: str
+    program: str = ""
+    pools: tuple[Pool, ...] = ()
+    uses: tuple[Use, ...] = ()
+    disposes_after_fork: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Runtime:
+    """How a program is served: gunicorn's settings, a command line, a Dockerfile's CMD.
+
+    ``serves`` is False for a job queue's worker. What a deployment's own command says holds over
+    what a file in its folder says.
+    """
+
+    place: Place
+    folder: str
+    processes: Value[int] = field(default_factory=_not_counted)
+    threads: Value[float] = field(default_factory=_not_said)
+    timeout_s: Value[float] = field(default_factory=_not_said)
+    preload: Value[bool] = field(default_factory=_not_told)
+    serves: Value[bool] = field(default_factory=_not_told)
+    settings_file: str = ""
+    """A file that its command names (``gunicorn -c``), relative to ``folder``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deployment:
+    """Where a program runs: a service of a compose file, a Deployment, a unit, a Procfile's line.
+
+    ``folder`` is what its image is built from, "" where no file says. ``kind`` tells declarations
+    of different files apart, so that an overlay or an override is not counted twice.
+    """
+
+    name: str
+    place: Place
+    kind: str
+    folder: str = ""
+    image: str = ""
+    environment: Settings = field(default_factory=dict)
+    environment_files: tuple[str, ...] = ()
+    """Paths of ``.env`` files, and names of ConfigMaps, that it takes its environment from."""
+
+    replicas: Value[int] = field(default_factory=_not_counted)
+    surge: Value[float] = field(default_factory=_not_said)
+    runtime: Runtime | None = None
+    """What its own command says."""
+
+    hosts: tuple[str, ...] = ()
+    pools: tuple[Pool, ...] = ()
+    """Pools that are wholly known from its environment."""
+
+    hold_s: Value[float] = field(default_factory=_not_said)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scale:
+    """The most replicas of a deployment, said elsewhere (a HorizontalPodAutoscaler)."""
+
+    of: str
+    kind: str
+    replicas: Value[int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """A named setting that code reads by attribute: ``pool_size`` of a settings class or module.
+
+    ``variable`` is the environment variable that decides it, "" for none; ``text`` its default.
+    """
+
+    name: str
+    variable: str
+    place: Place
+    text: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Environment:
+    """A file of variables: ``.env``, a ConfigMap. ``name`` is how deployments call it."""
+
+    name: str
+    place: Place
+    settings: Settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """A name that leads to deployments: a Kubernetes Service and those that it selects."""
+
+    name: str
+    deployments: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerFile:
+    """A file of PostgreSQL's settings, or its ``ALTER SYSTEM``, before others add to it.
+
+    ``lines`` are settings and ``include`` directives by their names, in the order they stand in.
+    Of a ``part`` the rest is said elsewhere; one that is ``last`` holds over all others.
+    """
+
+    place: Place
+    lines: tuple[tuple[str, str, Place], ...]
+    part: bool = False
+    last: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolerFile:
+    """A file of PgBouncer's: each line's section, key and text, in their order.
+
+    A line of what is included has its section "" until the file itself names one.
+    """
+
+    place: Place
+    lines: tuple[tuple[str, str, str, Place], ...] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class UserList:
+    """How many users a pooler's file lists. Of the file itself nothing is kept."""
+
+    place: Place
+    users: int
+
+
+@dataclass(frozen=True, slots=True)
+class RoleSetting:
+    """What a role's sessions run with (``ALTER ROLE … SET``, ``CONNECTION LIMIT``).
+
+    ``role`` is "" for all roles, and ``database`` "" for all databases.
+    """
+
+    role: str
+    database: str
+    key: str
+    text: str
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """A role that is granted to another; ``superuser`` stands for the attribute."""
+
+    role: str
+    member: str
+    place: Place
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,15 +214,36 @@ class Reading:
     clients: tuple[Client, ...] = ()
     gateways: tuple[Gateway, ...] = ()
     workloads: tuple[Workload, ...] = ()
+    proxies: tuple[Proxy, ...] = ()
     poolers: tuple[Pooler, ...] = ()
     servers: tuple[Server, ...] = ()
+    monitors: tuple[Monitor, ...] = ()
+    alerts: tuple[Alert, ...] = ()
+    recordings: tuple[Recording, ...] = ()
+    watches: tuple[Watch, ...] = ()
+    histograms: tuple[Histogram, ...] = ()
+    packages: tuple[Package, ...] = ()
     peak_per_s: Value[float] = field(default_factory=lambda: Value.unknown("no peak is declared"))
+    slo_s: Value[float] = field(default_factory=_not_said)
+    codes: tuple[Code, ...] = ()
+    runtimes: tuple[Runtime, ...] = ()
+    deployments: tuple[Deployment, ...] = ()
+    scales: tuple[Scale, ...] = ()
+    settings: tuple[Setting, ...] = ()
+    environments: tuple[Environment, ...] = ()
+    services: tuple[Service, ...] = ()
+    server_files: tuple[ServerFile, ...] = ()
+    pooler_files: tuple[PoolerFile, ...] = ()
+    user_lists: tuple[UserList, ...] = ()
+    role_settings: tuple[RoleSetting, ...] = ()
+    memberships: tuple[Membership, ...] = ()
     unread: tuple[Unread, ...] = ()
     complete: bool = False
+    variant: str = ""
+    """The overlay that it is part of: one of several that are alternatives to each other."""
 
-
-Settings = Mapping[str, tuple[str, Place]]
-"""Text by its key, each with its place."""
+    live: bool = False
+    """Read from what runs, which holds over any file about it."""
 
 
 def parsed(
@@ -41,17 +252,14 @@ def parsed(
     read: Callable[[str], T],
     default: Value[T] | None = None,
 ) -> Value[T]:
-    """A setting, or its default where nothing is said; unknown for placeholders and nonsense."""
+    """A setting, or its default where nothing is said; unknown for placeholders and nonsense.
+
+    A text that is one variable becomes a value that this variable decides.
+    """
     if key not in settings:
         return default if default is not None else Value.unknown(f"{key} is not said")
     text, place = settings[key]
-    if _PLACEHOLDER.search(text):
-        return Value.unknown(f"{key} is filled in elsewhere", place)
-    try:
-        return Value.at(read(text.strip()), place)
-    except ValueError:
-        # The text itself might be a secret in the wrong place.
-        return Value.unknown(f"{key} is not understood", place)
+    return read_at(text, place, key, read)
 
 
 def number(text: str) -> float:

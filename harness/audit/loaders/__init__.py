@@ -5,7 +5,29 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from harness.audit.loaders import compose, dotenv, incident, pgbouncer, python
+from harness.audit.loaders import (
+    alertmanager,
+    alter_system,
+    appconfig,
+    compose,
+    dockerfile,
+    dotenv,
+    envoy,
+    haproxy,
+    helm,
+    incident,
+    kubernetes,
+    nginx,
+    packages,
+    pgbouncer,
+    postgresql,
+    procfile,
+    prometheus_config,
+    prometheus_rules,
+    python,
+    spring,
+    systemd,
+)
 from harness.audit.reading import Reading
 from harness.audit.sources import SourceFile
 
@@ -22,7 +44,29 @@ class Loader(Protocol):
         ...
 
 
-LOADERS: Sequence[Loader] = (incident, compose, dotenv, pgbouncer, python)
+LOADERS: Sequence[Loader] = (
+    incident,
+    compose,
+    kubernetes,
+    helm,
+    dockerfile,
+    procfile,
+    systemd,
+    dotenv,
+    pgbouncer,
+    postgresql,
+    alter_system,
+    python,
+    prometheus_rules,
+    prometheus_config,
+    alertmanager,
+    envoy,
+    spring,
+    haproxy,
+    nginx,
+    packages,
+    appconfig,
+)
 """The first that recognises a file reads it."""
 
 

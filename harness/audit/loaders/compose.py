@@ -1,173 +1,239 @@
-"""Compose files: auth services, PostgreSQL and PgBouncer with what their containers are told."""
+"""Compose files: programs with their environment, and infrastructure with what it is told.
+
+Source: https://github.com/compose-spec/compose-spec/blob/main/spec.md. Profiles are passed over:
+any of them may be started. What another file has (``extends`` of it, ``include``) is read there.
+``${NAME:-default}`` as a whole text is a value that its variable decides; within a longer text it
+stays as it is, and is known only where a reader of such texts takes it apart (database URLs).
+"""
 
 from __future__ import annotations
 
-import math
+import posixpath
 import re
-import shlex
+from pathlib import PurePath
 
-from harness.audit.chain import Gateway, Pooler, Server, Workload
 from harness.audit.finding import Unread
-from harness.audit.loaders.service import is_ours, pool_of
-from harness.audit.reading import Reading, Settings, number, parsed, zero_is_unlimited
+from harness.audit.loaders.commands import Word, located, words_at
+from harness.audit.loaders.containers import Container, incomplete, read, together
+from harness.audit.reading import Reading, number, parsed
 from harness.audit.sources import SourceFile
-from harness.audit.values import Place, Value
+from harness.audit.values import Place, Settings, Value, read_at
 from harness.audit.yamls import Item, NotReadable, documents
 
+KIND, COMPOSE = "service", "Compose"
 _NAME = re.compile(r"^(docker-)?compose([.-].+)?\.ya?ml$")
-_DEFAULTED = re.compile(r"\$\{\w+:?-([^${}]*)\}")
-POSTGRES = "PostgreSQL"
-PGBOUNCER = "PgBouncer"
+_SERVICES = re.compile(r"^services:", re.MULTILINE)
+_RUN = re.compile(r"^\s+(image|build):", re.MULTILINE)
+_FOR_DOCKERFILES = frozenset(
+    {"docker", "dockerfiles", "compose", "deploy", "deployment", "build", "infra", "ops", "ci"}
+)
+_TELLING = frozenset({"image", "build", "environment", "env_file", "command", "entrypoint"})
+"""What makes a service more than a change of ports and volumes of one that another file has."""
 
 
 def recognises(file: SourceFile) -> bool:
-    """By its name and its ``services``."""
-    return bool(_NAME.match(file.path.name)) and "services:" in file.text
+    """By its ``services``, and its name or what they are made of."""
+    if file.path.suffix not in (".yml", ".yaml") or _SERVICES.search(file.text) is None:
+        return False
+    return bool(_NAME.match(file.path.name)) or _RUN.search(file.text) is not None
 
 
 def load(file: SourceFile) -> Reading:
-    """Every service whose part in the chain is known."""
+    """Every service whose part in the chain is known, and all programs."""
     try:
         (document,) = documents(file.text) or (Item(0, fields={}),)
     except NotReadable as error:
         return Reading(unread=(Unread(file.name, str(error), error.line),))
     except ValueError:
         return Reading(unread=(Unread(file.name, "a compose file is one document"),))
-    services = document.get("services")
-    workloads, gateways, poolers, servers = [], [], [], []
-    for name, service in ((services.fields if services else None) or {}).items():
-        place = Place(file.name, service.line, name)
-        settings = _environment(file, service)
-        image = (found.text or "") if (found := service.get("image")) else ""
-        if is_ours(settings) and not _fills_accounts(service):
-            workloads.append(_workload(name, service, settings, place))
-        elif "GATEWAY_UPSTREAMS" in settings:
-            timeout = parsed(
-                settings,
-                "GATEWAY_TIMEOUT_S",
-                number,
-                Value.default(30.0, "the gateway", place),
-            )
-            gateways.append(Gateway(name=name, place=place, timeout_s=timeout))
-        elif "pgbouncer" in image:
-            poolers.append(_pooler(name, settings, place))
-        elif re.search(r"(^|/)postgres(ql)?(:|$)", image):
-            servers.append(_server(name, file, service, place))
-    return Reading(
-        workloads=tuple(workloads),
-        gateways=tuple(gateways),
-        poolers=tuple(poolers),
-        servers=tuple(servers),
+    services = dict(document.pairs("services"))
+    return together(
+        *(
+            _read(file, name, extended)
+            for name, service in services.items()
+            if (extended := _extended(service, services)).fields is not None
+            and (_TELLING & set(extended.fields) or _is_scaled(extended))
+        )
     )
 
 
-def _fills_accounts(service: Item) -> bool:
-    """Whether it only fills the database, once, and holds no pool."""
-    command = service.get("command")
-    words = [item.text or "" for item in (command.items if command else None) or ()]
-    return "auth_service.accounts" in words
+def _is_scaled(service: Item) -> bool:
+    return service.get("deploy", "replicas") is not None or service.get("scale") is not None
 
 
-def _workload(name: str, service: Item, settings: Settings, place: Place) -> Workload:
-    replicas = service.get("deploy", "replicas")
-    count: Value[int] = Value.default(1, "Compose", place)
-    if replicas is not None:
-        key = f"{name}.deploy.replicas"
-        said = {key: (_filled(replicas.text or ""), Place(place.file, replicas.line, key))}
-        count = parsed(said, key, int)
-    return Workload(
+def _read(file: SourceFile, name: str, service: Item) -> Reading:
+    place = Place(file.name, service.key_line or service.line, name)
+    container = Container(
         name=name,
         place=place,
-        replicas=count,
-        processes=Value.default(1, "the auth service", place),
-        hold_s=parsed(settings, "AUTH_WORK_MS", number).map(lambda ms: ms / 1000),
-        pools=(pool_of(settings, place),),
+        image=service.text_at("image"),
+        words=(*_words(file, service, "entrypoint"), *_words(file, service, "command")),
+        environment=_environment(file, service),
+        hosts=_hosts(name, service),
+        replicas=_replicas(service, place),
+        cores=_cores(service, place),
+        open_files=_open_files(service, place),
+        mounts=_mounts(service),
+        elsewhere=service.get("env_file") is not None,
     )
-
-
-def _pooler(name: str, settings: Settings, place: Place) -> Pooler:
-    def of(key: str, default: float, *, unlimited: bool = False) -> Value[float]:
-        read = zero_is_unlimited if unlimited else number
-        return parsed(settings, key, read, Value.default(default, PGBOUNCER, place))
-
-    return Pooler(
-        name=name,
-        place=place,
-        pool_mode=parsed(settings, "POOL_MODE", str, Value.default("session", PGBOUNCER, place)),
-        default_pool_size=of("DEFAULT_POOL_SIZE", 20),
-        reserve_pool_size=of("RESERVE_POOL_SIZE", 0),
-        max_client_conn=of("MAX_CLIENT_CONN", 100),
-        max_db_connections=of("MAX_DB_CONNECTIONS", math.inf, unlimited=True),
-        query_wait_timeout_s=of("QUERY_WAIT_TIMEOUT", 120, unlimited=True),
+    found = read(
+        container,
+        kind=KIND,
+        folder=_folder(file, service),
+        environment_files=_environment_files(file, service),
+        surge=_surge(service, place),
     )
+    return found if service.get("image") or service.get("build") else incomplete(found)
 
 
-def _server(name: str, file: SourceFile, service: Item, place: Place) -> Server:
-    settings = _command_settings(file, service)
-
-    def of(key: str, default: float) -> Value[float]:
-        return parsed(settings, key, number, Value.default(default, POSTGRES, place))
-
-    def time_of(key: str) -> Value[float]:
-        default = Value.default(math.inf, POSTGRES, place)
-        return parsed(settings, key, _milliseconds, default)
-
-    return Server(
-        name=name,
-        place=place,
-        max_connections=of("max_connections", 100),
-        superuser_reserved=of("superuser_reserved_connections", 3),
-        reserved=of("reserved_connections", 0),
-        idle_in_transaction_timeout_s=time_of("idle_in_transaction_session_timeout"),
-        statement_timeout_s=time_of("statement_timeout"),
-    )
+def _extended(service: Item, services: dict[str, Item], depth: int = 0) -> Item:
+    """With what it ``extends`` in the same file: its own holds, variable by variable."""
+    extends = service.get("extends")
+    if extends is None or depth > 8 or extends.get("file") is not None:
+        return service
+    base = services.get(extends.text or extends.text_at("service"))
+    if base is None or base is service:
+        return service
+    base = _extended(base, services, depth + 1)
+    fields = {**(base.fields or {}), **(service.fields or {})}
+    variables = {**_variables(base), **_variables(service)}
+    if variables:
+        fields["environment"] = Item(service.line, fields=variables)
+    return Item(service.line, fields=fields, key_line=service.key_line)
 
 
-_UNITS_S = {"": 0.001, "us": 1e-6, "ms": 0.001, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
-
-
-def _milliseconds(text: str) -> float:
-    """PostgreSQL's spelling of a time whose unit is ms: seconds; 0 is no limit."""
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(us|ms|s|min|h|d|)", text.strip("'"))
-    if found is None:
-        raise ValueError(text)
-    return float(found[1]) * _UNITS_S[found[2]] or math.inf
-
-
-def _command_settings(file: SourceFile, service: Item) -> Settings:
-    """``-c key=value`` and ``--key=value`` of the server's command."""
-    command = service.get("command")
-    if command is None:
-        return {}
-    if command.items is not None:
-        words = [(item.text or "", item.line) for item in command.items]
-    else:
-        try:
-            words = [(word, command.line) for word in shlex.split(command.text or "")]
-        except ValueError:
-            return {}
-    settings = {}
-    for number_, (word, line) in enumerate(words):
-        before = words[number_ - 1][0] if number_ else ""
-        key, equals, value = word.removeprefix("--").partition("=")
-        if equals and (before == "-c" or word.startswith("--")):
-            key = key.replace("-", "_")
-            settings[key] = _filled(value), Place(file.name, line, key)
-    return settings
+def _variables(service: Item) -> dict[str, Item]:
+    """Both forms: a mapping, and a list of ``KEY=VALUE``. Without a value it is the shell's."""
+    found = dict(service.pairs("environment"))
+    for item in service.each("environment"):
+        key, equals, value = (item.text or "").partition("=")
+        found[key] = Item(item.line, text=value, is_null=not equals)
+    return found
 
 
 def _environment(file: SourceFile, service: Item) -> Settings:
-    """Both forms: a mapping, and a list of ``KEY=VALUE``."""
-    environment = service.get("environment")
-    if environment is None:
-        return {}
-    pairs = [(key, item.text or "", item.line) for key, item in (environment.fields or {}).items()]
-    for item in environment.items or ():
-        key, _, value = (item.text or "").partition("=")
-        pairs.append((key, value, item.line))
-    return {key: (_filled(text), Place(file.name, line, key)) for key, text, line in pairs}
+    return {
+        key: (
+            f"${{{key}}}" if item.is_null else (item.text or "").replace("$$", "$"),
+            Place(file.name, item.line, key),
+        )
+        for key, item in _variables(service).items()
+    }
 
 
-def _filled(text: str) -> str:
-    """With ``${VARIABLE:-default}`` at its default; other placeholders stay, and are unknown."""
-    return _DEFAULTED.sub(lambda found: found[1], text)
+def _words(file: SourceFile, service: Item, key: str) -> tuple[Word, ...]:
+    """A command in both forms. ``$$`` is a ``$`` for the container."""
+    command = service.get(key)
+    if command is None:
+        return ()
+    if command.items is None:
+        words = words_at((command.text or "").replace("$$", "$"), Place(file.name, command.line))
+        return located(words, file.text)
+    return tuple(
+        ((item.text or "").replace("$$", "$"), Place(file.name, item.line))
+        for item in command.items
+    )
+
+
+def _hosts(name: str, service: Item) -> tuple[str, ...]:
+    aliases = [
+        alias.text or ""
+        for _, network in service.pairs("networks")
+        for alias in network.each("aliases")
+    ]
+    names = (name, service.text_at("container_name"), service.text_at("hostname"), *aliases)
+    return tuple(dict.fromkeys(filter(None, names)))
+
+
+def _replicas(service: Item, place: Place) -> Value[int]:
+    if service.text_at("deploy", "mode") == "global":
+        return Value.unknown("one runs on each node (deploy.mode)", place)
+    for path in (("deploy", "replicas"), ("scale",)):
+        if (item := service.get(*path)) is not None:
+            key = ".".join((place.key, *path))
+            return read_at(item.text or "", Place(place.file, item.line, key), key, _count)
+    return Value.default(1, COMPOSE, place)
+
+
+def _surge(service: Item, place: Place) -> Value[float]:
+    """Swarm starts new ones first only where it is told to, one by one unless it is told more."""
+    update = service.get("deploy", "update_config")
+    if update is None or update.text_at("order") != "start-first":
+        return Value.default(0.0, COMPOSE, place)
+    if (item := update.get("parallelism")) is None:
+        return Value.at(1.0, Place(place.file, update.line, "update_config"))
+    return read_at(item.text or "", Place(place.file, item.line, "parallelism"), "", number)
+
+
+def _count(text: str) -> int:
+    count = int(text)
+    if count < 0:
+        raise ValueError(text)
+    return count
+
+
+def _cores(service: Item, place: Place) -> Value[float]:
+    limit = service.get("deploy", "resources", "limits", "cpus") or service.get("cpus")
+    if limit is None:
+        return Value.unknown("nothing limits its processors", place)
+    return read_at(limit.text or "", Place(place.file, limit.line, "cpus"), "cpus", number)
+
+
+def _open_files(service: Item, place: Place) -> Value[float]:
+    limit = service.get("ulimits", "nofile")
+    limit = limit.get("soft") if limit is not None and limit.fields is not None else limit
+    if limit is None:
+        return Value.unknown("ulimits.nofile is not said", place)
+    said = {"nofile": (limit.text or "", Place(place.file, limit.line, "nofile"))}
+    return parsed(said, "nofile", number)
+
+
+def _mounts(service: Item) -> tuple[str, ...]:
+    """Sources and targets of volumes and configs, in both forms."""
+    found: list[str] = []
+    for item in (*service.each("volumes"), *service.each("configs")):
+        found += (item.text or "").split(":")
+        found += (item.text_at("source"), item.text_at("target"))
+    return tuple(filter(None, found))
+
+
+def _folder(file: SourceFile, service: Item) -> str:
+    """What its image is built from; "" where that is not a folder here.
+
+    Where several are built from one folder, each from a Dockerfile in a part of it, that part is
+    the program's: unless by its name it is one for such files.
+    """
+    build = service.get("build")
+    if build is None:
+        return ""
+    context = build.text if build.text is not None else build.text_at("context") or "."
+    if not context or "$" in context or "://" in context or context.startswith("git@"):
+        return ""
+    folder = _beside(file, context)
+    own = posixpath.dirname(posixpath.normpath(build.text_at("dockerfile")))
+    if not own or own.startswith((".", "/")) or own.split("/")[0] in _FOR_DOCKERFILES:
+        return folder
+    return posixpath.normpath(posixpath.join(folder, own))
+
+
+def _environment_files(file: SourceFile, service: Item) -> tuple[str, ...]:
+    """Its image's own variables first: those of its Dockerfile."""
+    image: tuple[str, ...] = ()
+    if folder := _folder(file, service):
+        dockerfile = service.text_at("build", "dockerfile")
+        context = service.text_at("build", "context") or "."
+        path = _beside(file, posixpath.join(context, dockerfile)) if dockerfile else ""
+        image = (path or posixpath.join(folder, "Dockerfile"),)
+    said = service.get("env_file")
+    if said is None:
+        return image
+    texts = (
+        [said.text or ""]
+        if said.items is None
+        else [item.text or item.text_at("path") for item in said.items]
+    )
+    return (*image, *(_beside(file, text) for text in texts if text))
+
+
+def _beside(file: SourceFile, path: str) -> str:
+    return posixpath.normpath(posixpath.join(PurePath(file.name).parent.as_posix(), path))

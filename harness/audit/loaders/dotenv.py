@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 import io
+import os
 import re
 
 from dotenv.parser import parse_stream
 
-from harness.audit.chain import Workload
 from harness.audit.finding import Unread
-from harness.audit.loaders.service import is_ours, pool_of
-from harness.audit.reading import Reading
+from harness.audit.loaders.secrets import without_secrets
+from harness.audit.loaders.service import UPSTREAMS, gateway_of
+from harness.audit.reading import Environment, Reading
 from harness.audit.sources import SourceFile
-from harness.audit.values import Place, Value
+from harness.audit.values import Place
 
-_NAME = re.compile(r"^(\.env(\..+)?|.+\.env)$")
+_NAME = re.compile(r"^(\.env([.-].+)?|.+\.env|env\.(example|sample|template|dist))$")
 
 
 def recognises(file: SourceFile) -> bool:
     """By its name; a template (`.env.example`) is one as well."""
-    return bool(_NAME.match(file.path.name))
+    return bool(_NAME.match(file.path.name)) and not file.path.name.endswith((".py", ".ts", ".js"))
 
 
 def load(file: SourceFile) -> Reading:
-    """The pool of an auth service that is given this environment."""
+    """Its variables, the last of each name."""
     settings: dict[str, tuple[str, Place]] = {}
     unread = []
     for binding in parse_stream(io.StringIO(file.text)):
@@ -32,17 +33,14 @@ def load(file: SourceFile) -> Reading:
             unread.append(Unread(file.name, "a line is no KEY=VALUE", line))
         elif binding.key and binding.value is not None:
             settings[binding.key] = binding.value, Place(file.name, line, binding.key)
-    if not is_ours(settings):
-        return Reading(unread=tuple(unread))
     place = Place(file.name)
-    workload = Workload(
-        name=file.name,
-        place=place,
-        replicas=Value.unknown(f"{file.name} does not say how many processes read it", place),
-        processes=Value.default(1, "the auth service", place),
-        pools=(pool_of(settings, place),),
+    environment = Environment(
+        name=os.path.normpath(file.name), place=place, settings=without_secrets(settings)
     )
-    return Reading(workloads=(workload,), unread=tuple(unread))
+    gateways = (gateway_of(settings, file.name, place),) if UPSTREAMS in settings else ()
+    return Reading(
+        environments=(environment,) if settings else (), gateways=gateways, unread=tuple(unread)
+    )
 
 
 def _blank_lines(text: str) -> int:

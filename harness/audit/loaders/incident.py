@@ -5,19 +5,36 @@ from __future__ import annotations
 import math
 from typing import Any, TypeVar
 
-from harness.audit.chain import Client, Gateway, Implementation, Pool, Pooler, Server, Workload
+from harness.audit.chain import (
+    Client,
+    Gateway,
+    Implementation,
+    Monitor,
+    Pool,
+    Pooler,
+    Practice,
+    Server,
+    Use,
+    Workload,
+)
 from harness.audit.finding import Unread
 from harness.audit.loaders.service import IMPLEMENTATIONS
 from harness.audit.reading import Reading
 from harness.audit.sources import SourceFile
 from harness.audit.values import Place, Value
 from harness.errors import PooldrillError
-from harness.incident import Deploy, Incident, ServiceConfig, load_incident
+from harness.incident import Deploy, Incident, ServiceConfig, read_incident
 from harness.incident.source import Source
 
 T = TypeVar("T")
 
 DEFAULTS = "the incident's schema"
+PRACTICES: dict[str, Practice] = {
+    "nested-checkout": "nested-checkout",
+    "session-over-teardown": "session-over-teardown",
+}
+"""Defects of the auth service that code can be seen to have, too."""
+
 SUPERUSER_RESERVED = 3.0
 """PostgreSQL's default, with which the stack's server runs."""
 
@@ -32,7 +49,7 @@ def recognises(file: SourceFile) -> bool:
 def load(file: SourceFile) -> Reading:
     """The whole chain as the incident's deploys leave it; an incident says everything."""
     try:
-        incident = load_incident(str(file.path))
+        incident = read_incident(file.text, file=file.name)
     except PooldrillError as error:
         return Reading(unread=(Unread(file.name, error.message.splitlines()[0]),))
     at = _Places(file, Source(file.text, file=file.name), incident)
@@ -63,9 +80,20 @@ def load(file: SourceFile) -> Reading:
                 ),
             ),
         ),
+        monitors=_monitors(incident, at),
         peak_per_s=_peak(incident, at),
         complete=True,
     )
+
+
+def _monitors(incident: Incident, at: _Places) -> tuple[Monitor, ...]:
+    """The agent that connects for each scrape, where the incident has one."""
+    exporter = incident.database.exporter
+    if exporter == "none":
+        return ()
+    slot = at(exporter == "reserved", "database", "exporter")
+    place = at.place("database")
+    return (Monitor(name=f"{incident.name}: exporter", place=place, reserved_slot=slot),)
 
 
 def _workloads(name: str, service: ServiceConfig, at: _Places) -> tuple[Workload, ...]:
@@ -85,12 +113,30 @@ def _workloads(name: str, service: ServiceConfig, at: _Places) -> tuple[Workload
                 place=at.place("service"),
                 replicas=at(len(members), "service", "replicas"),
                 processes=Value.default(1, "the auth service", at.place("service")),
-                hold_s=at(service.work_s, "service", "work"),
+                hold_s=_hold(service, at),
                 share=at(sum(weights.get(each, 0.0) for each in members) / total, *where[:3]),
                 pools=(_pool(service.of_replica(members[0]), where, at),),
+                uses=_uses(service, at),
             )
         )
     return tuple(found)
+
+
+def _hold(service: ServiceConfig, at: _Places) -> Value[float]:
+    """A request's work, and its teardown where it keeps its connection over that."""
+    if "session-over-teardown" in service.defects:
+        return at(service.work_s + service.teardown_s, "service", "teardown")
+    return at(service.work_s, "service", "work")
+
+
+def _uses(service: ServiceConfig, at: _Places) -> tuple[Use, ...]:
+    """What the service is deployed to do wrong, on the line that says so."""
+    place = at(service.defects, "service", "defects").place or at.place("service")
+    return tuple(
+        Use(PRACTICES[defect], place, connections=2 if defect == "nested-checkout" else 1)
+        for defect in service.defects
+        if defect in PRACTICES
+    )
 
 
 def _client(incident: Incident, at: _Places) -> Client:
@@ -125,6 +171,7 @@ def _pool(service: ServiceConfig, where: tuple[str, ...], at: _Places) -> Pool:
         pre_ping=at(pool.pre_ping, *where, "pre_ping"),
         use_lifo=at(pool.use_lifo, *where, "use_lifo"),
         connect_timeout_s=at(service.connect_timeout_s, "service", "connect_timeout"),
+        is_async=Value.at(not synchronous, at.place(*where)),
         threads=at(float(pool.threads), *where, "threads")
         if synchronous
         else Value.unknown("nothing limits requests before the pool"),
@@ -142,6 +189,9 @@ def _poolers(incident: Incident, at: _Places) -> tuple[Pooler, ...]:
             place=at.place(where),
             pool_mode=at(str(config.pool_mode), where, "pool_mode"),
             default_pool_size=at(float(config.default_pool_size), where, "default_pool_size"),
+            reserve_pool_timeout_s=at(
+                config.reserve_pool_timeout_s or math.inf, "pgbouncer", "reserve_pool_timeout"
+            ),
             reserve_pool_size=at(float(config.reserve_pool_size), where, "reserve_pool_size"),
             max_client_conn=at(float(config.max_client_conn), where, "max_client_conn"),
             max_db_connections=Value.default(math.inf, "PgBouncer"),

@@ -5,48 +5,107 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from harness.audit.chain import Chain
+from harness.audit.chain import Chain, Server
 from harness.audit.finding import Finding, Unknown, needs
-from harness.audit.rules.inputs import lacking, most_connections
+from harness.audit.rules.counts import Demand, of_pooler, of_pools, poolers_before
 
 ID = "PD101"
 TITLE = "The pools may ask for more connections than the database grants"
 
 
 def check(chain: Chain) -> Iterator[Finding | Unknown]:
-    """Processes × pool capacity against max_connections less reserves; a pooler stands between."""
-    if not chain.pools() or not chain.servers or chain.poolers:
-        return
-    if len(chain.servers) > 1:
-        place = chain.servers[0].place
-        yield Unknown(ID, place, "which of the servers each pool connects to")
-        return
-    (server,) = chain.servers
-    if unknown := lacking(ID, chain):
-        yield unknown
-        return
-    most = most_connections(chain)
-    if math.isinf(most):
-        return  # PD102 says so
-    parts = [f"{w.instances.known} × {p.capacity.known:g}" for w, p in chain.pools()]
-    if not server.grant.is_known:
-        yield needs(ID, f"the connections of {server.name}", server.grant, server.place)
-        return
-    grant = server.grant.known or 0.0
-    if most > grant:
-        place = chain.pools()[0][1].capacity.place or chain.pools()[0][1].place
+    """Processes × pool capacity against max_connections less reserves.
+
+    A pooler that stands before the same server counts with what it may open; one that all pools
+    stand behind is another rule's matter.
+    """
+    for server in chain.servers:
+        yield from _of_server(chain, server)
+    lost = [pool for _, pool in chain.pools() if not pool.reaches and not chain.poolers]
+    if len(chain.servers) > 1 and lost:
+        yield Unknown(ID, lost[0].place, "which of the servers each pool connects to")
+    yield from _of_roles(chain)
+
+
+def _of_server(chain: Chain, server: Server) -> Iterator[Finding | Unknown]:
+    direct = of_pools(chain.behind(server))
+    if not direct.shown or math.isinf(direct.most):
+        return  # no pool, or PD102 says so
+    poolers = [of_pooler(chain, each) for each in poolers_before(chain, server)]
+    lacks = next((each.lacks for each in (direct, *poolers) if each.lacks), None)
+    asked = Demand(
+        direct.most + sum(each.most for each in poolers),
+        " + ".join(each.shown for each in (direct, *poolers) if each.shown),
+        lacks,
+        direct.surge + sum(each.surge for each in poolers),
+        direct.place,
+    )
+    grant = server.grant.known
+    if grant is None:
+        yield (
+            lacks.needed_by(ID)
+            if lacks
+            else needs(ID, f"the connections of {server.name}", server.grant, server.place)
+        )
+    elif asked.most > grant:
+        yield _finding(server, asked, grant)
+    elif lacks is not None:
+        yield lacks.needed_by(ID)
+    elif asked.most + asked.surge > grant:
         yield Finding(
             ID,
-            "error",
-            place,
-            f"the pools may hold {' + '.join(parts)} = {most:g} connections, and {server.name} "
-            f"grants {grant:g}: the rest is refused (FATAL: sorry, too many clients already)",
-            f"Make the pools {grant:g} together, put a PgBouncer between, or raise "
-            f"max_connections to {most + server_kept(chain):g} where the server can carry it.",
+            "warning",
+            asked.place or server.place,
+            f"the pools may hold {asked.described} connections, and {server.name} grants "
+            f"{grant:g}; while a rolling deploy lasts there are up to {asked.surge:g} more: the "
+            "new release is refused (FATAL: sorry, too many clients already)",
+            f"Make the pools {grant / (1 + asked.surge / asked.most):.0f} together, or let a "
+            "deploy end old processes before it starts new ones (maxSurge: 0).",
         )
 
 
-def server_kept(chain: Chain) -> float:
-    """What the server keeps for superusers and for who watches."""
-    (server,) = chain.servers
-    return (server.superuser_reserved.known or 0.0) + (server.reserved.known or 0.0)
+def _finding(server: Server, asked: Demand, grant: float) -> Finding:
+    kept = (server.superuser_reserved.known or 0.0) + (server.reserved.known or 0.0)
+    return Finding(
+        ID,
+        "error",
+        asked.place or server.place,
+        f"the pools may hold {asked.described} connections, and {server.name} grants {grant:g}"
+        f"{_in_use(server)}: the rest is refused (FATAL: sorry, too many clients already)",
+        f"Make the pools {grant:g} together, put a PgBouncer between, or raise "
+        f"max_connections to {asked.most + kept:g} where the server can carry it.",
+    )
+
+
+def _in_use(server: Server) -> str:
+    """What a live server has now, and whose it is."""
+    if server.in_use.known is None:
+        return ""
+    whose = f": {server.used_by}" if server.used_by else ""
+    return f" (now {server.in_use.known:g} are in use{whose})"
+
+
+def _of_roles(chain: Chain) -> Iterator[Finding | Unknown]:
+    """Pools that share a role which may have only so many (``CONNECTION LIMIT``)."""
+    direct = [each for each in chain.pools() if chain.pooler_of(each[1]) is None]
+    limits = {
+        (pool.target.user.known, chain.server_of(pool)): pool.role_limit
+        for _, pool in direct
+        if pool.role_limit.is_known
+    }
+    for (user, server), limit in limits.items():
+        asked = of_pools(
+            each
+            for each in direct
+            if (each[1].target.user.known, chain.server_of(each[1])) == (user, server)
+        )
+        if math.isfinite(asked.most) and asked.most > (limit.known or 0.0):
+            yield Finding(
+                ID,
+                "error",
+                limit.place or asked.place or direct[0][1].place,
+                f"the pools may hold {asked.described} connections, and their role may have "
+                f"{limit}: the rest is refused (FATAL: too many connections for role)",
+                f"Raise the role's CONNECTION LIMIT to {asked.most:g}, within what the server "
+                "grants, or make the pools smaller.",
+            )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from harness.audit.chain import Chain
@@ -15,7 +16,9 @@ def check(chain: Chain) -> Iterator[Finding | Unknown]:
     """Thread limiter > pool capacity: the difference waits at the pool, holding its threads."""
     for workload, pool in chain.pools():
         threads, capacity = pool.threads.known, pool.capacity.known
-        if threads is None or capacity is None or threads <= capacity:
+        if pool.implementation in ("none", "django") or threads is None or capacity is None:
+            continue
+        if threads <= capacity or math.isinf(threads):
             continue
         yield Finding(
             ID,

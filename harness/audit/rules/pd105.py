@@ -2,26 +2,36 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from harness.audit.chain import Chain
-from harness.audit.finding import Finding, Unknown
+from harness.audit.finding import Finding, Severity, Unknown
 
 ID = "PD105"
 TITLE = "The queue forms before the threads, where the pool's metrics do not see it"
 
 
 def check(chain: Chain) -> Iterator[Finding | Unknown]:
-    """Pool capacity ≥ threads: nobody ever waits at the pool, whatever users wait for."""
+    """Pool capacity ≥ threads: nobody ever waits at the pool, whatever users wait for.
+
+    With one thread there is no pool to speak of, and nobody takes its metrics for the queue's.
+    """
     for workload, pool in chain.pools():
         threads, capacity = pool.threads.known, pool.capacity.known
-        if threads is None or capacity is None or capacity < threads:
+        if pool.implementation in ("none", "django") or threads is None or capacity is None:
             continue
+        if workload.serves.known is False:
+            continue  # its queue is the job queue, which is watched as one
+        if capacity < threads or math.isinf(capacity):
+            continue
+        severity: Severity = "warning" if threads > 1 else "note"
+        requests = "requests" if threads > 1 else "request"
         yield Finding(
             ID,
-            "warning",
+            severity,
             pool.threads.place or pool.place,
-            f"{workload.name} works on {threads:g} requests at once and has {capacity:g} "
+            f"{workload.name} works on {threads:g} {requests} at once and has {capacity:g} "
             "connections: requests queue for a thread, and the pool looks well throughout",
             "Watch the requests in flight and the time before a thread, or let more in than the "
             "pool has connections.",

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from harness.audit.chain import Chain
-from harness.audit.finding import Finding, Unknown
+from harness.audit.chain import Chain, Pool
+from harness.audit.finding import Edit, Finding, Unknown
 
 ID = "PD110"
 TITLE = "Idle connections stay at the bottom of the pool until they are dead"
@@ -27,4 +27,15 @@ def check(chain: Chain) -> Iterator[Finding | Unknown]:
                 "fails in the next surge",
                 "Set pool_pre_ping=True, or a pool_recycle below the server's and the network's "
                 "idle timeouts.",
+                _checked(pool),
             )
+
+
+def _checked(pool: Pool) -> Edit | None:
+    """pre_ping turned on where it is off, or added behind ``pool_use_lifo`` in a Python call."""
+    off, lifo = pool.pre_ping, pool.use_lifo
+    if off.origin == "file" and off.place is not None:
+        return Edit(off.place, "false", "true")
+    if lifo.place is not None and lifo.place.key == "pool_use_lifo":
+        return Edit(lifo.place, "True", "True, pool_pre_ping=True")
+    return None

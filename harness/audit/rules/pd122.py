@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from harness.audit.chain import Chain
 from harness.audit.finding import Finding, Unknown, needs
-from harness.audit.rules.inputs import lacking, most_connections
+from harness.audit.rules.counts import of_pools
 
 ID = "PD122"
 TITLE = "The pools may open more connections than PgBouncer takes"
@@ -16,19 +16,39 @@ TITLE = "The pools may open more connections than PgBouncer takes"
 def check(chain: Chain) -> Iterator[Finding | Unknown]:
     """max_client_conn < sum of the application pools."""
     for pooler in chain.poolers:
-        if unknown := lacking(ID, chain):
-            yield unknown
-            return
-        most = most_connections(chain)
+        asked = of_pools(chain.behind(pooler))
+        if not asked.shown or math.isinf(asked.most):
+            continue  # no pool, or PD102 says so
         limit = pooler.max_client_conn
-        if not limit.is_known:
-            yield needs(ID, f"max_client_conn of {pooler.name}", limit, pooler.place)
-        elif math.isfinite(most) and most > (limit.known or 0.0):
+        if limit.known is None:
+            lacks = asked.lacks
+            yield (
+                lacks.needed_by(ID)
+                if lacks
+                else needs(ID, f"max_client_conn of {pooler.name}", limit, pooler.place)
+            )
+            continue
+        takes = limit.known * (pooler.replicas.known or 1)
+        needed = math.ceil((asked.most + asked.surge) / (pooler.replicas.known or 1))
+        if asked.most > takes:
             yield Finding(
                 ID,
                 "error",
                 limit.place or pooler.place,
-                f"the pools may open {most:g} connections and {pooler.name} takes {limit}: the "
-                "rest is refused (no more connections allowed)",
-                f"Set max_client_conn to {most:g} at least, with room for a rolling deploy.",
+                f"the pools may open {'at least ' if asked.lacks else ''}{asked.most:g} "
+                f"connections and {pooler.name} takes {limit}: the rest is refused (no more "
+                "connections allowed)",
+                f"Set max_client_conn to {needed} at least, with room for a rolling deploy.",
+            )
+        elif asked.lacks is not None:
+            yield asked.lacks.needed_by(ID)
+        elif asked.most + asked.surge > takes:
+            yield Finding(
+                ID,
+                "warning",
+                limit.place or pooler.place,
+                f"the pools may open {asked.most:g} connections, and {asked.surge:g} more while a "
+                f"rolling deploy lasts, and {pooler.name} takes {limit}: the new release is "
+                "refused (no more connections allowed)",
+                f"Set max_client_conn to {needed} at least.",
             )

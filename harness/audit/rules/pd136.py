@@ -1,34 +1,131 @@
-"""Clients that leave before the gateway does."""
+"""Timeouts that do not shrink on their way inward."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
-from harness.audit.chain import Chain
+from harness.audit.chain import LOOPBACK, Chain, Gateway, Pool
 from harness.audit.finding import Finding, Unknown
+from harness.audit.rules.inputs import in_seconds, may_wait
+from harness.audit.values import Value
 
 ID = "PD136"
-TITLE = "Clients leave before the pool refuses them"
+TITLE = "Timeouts do not shrink on their way inward"
 
 
 def check(chain: Chain) -> Iterator[Finding | Unknown]:
-    """Client timeout ≤ pool timeout: each outage is work for people who have left.
+    """Client > gateway > gateway behind it > worker and statement; client > pool.
 
-    A client that leaves before the gateway alone is common and costs little: its request is ended.
+    The pool's against the gateway's is PD103. A client that leaves before the gateway alone is
+    common and costs little: its request is ended.
     """
+    yield from _clients(chain)
+    for gateway in chain.gateways:
+        yield from _gateways_behind(chain, gateway)
+        yield from _workers(chain, gateway)
+    yield from _statements(chain)
+
+
+def _clients(chain: Chain) -> Iterator[Finding]:
+    """Client timeout ≤ pool timeout: each outage is work for people who have left."""
     for client in chain.clients:
         patience = client.timeout_s
         for workload, pool in chain.pools():
             wait = pool.timeout_s
-            if pool.implementation == "none" or patience.known is None or wait.known is None:
+            if not may_wait(workload, pool) or patience.known is None or wait.known is None:
                 continue
             if patience.known <= wait.known:
                 yield Finding(
                     ID,
                     "warning",
                     patience.place or client.place,
-                    f"clients give up after {patience} s, and a request of {workload.name} may "
-                    f"wait {wait} s for a connection: those who have left are served before those "
-                    "who have come",
-                    f"Let the pool refuse well before {patience} s.",
+                    f"clients give up after {in_seconds(patience)}, and a request of "
+                    f"{workload.name} may wait {in_seconds(wait)} for a connection: those who have "
+                    "left are served before those who have come",
+                    f"Let the pool refuse well before {in_seconds(patience)}.",
                 )
+
+
+def _gateways_behind(chain: Chain, outer: Gateway) -> Iterator[Finding]:
+    """One gateway that sends requests to another, which waits for longer."""
+    for inner in chain.gateways:
+        if inner == outer or not _is_behind(chain, inner, outer):
+            continue
+        if inner.timeout_s.origin == outer.timeout_s.origin == "default":
+            continue  # nobody has chosen either
+        if _outlasts(inner.timeout_s, outer.timeout_s):
+            yield Finding(
+                ID,
+                "warning",
+                outer.timeout_s.place or outer.place,
+                f"{outer.name} gives up after {in_seconds(outer.timeout_s)}, and {inner.name} "
+                f"behind it waits for {in_seconds(inner.timeout_s)}: the inner one keeps requests "
+                "that are answered already, and counts none of them as failed",
+                f"Let {inner.name} give up before {in_seconds(outer.timeout_s)}.",
+            )
+
+
+def _is_behind(chain: Chain, inner: Gateway, outer: Gateway) -> bool:
+    """Whether requests of the one go to the other: by its name, or as the only one's sidecar."""
+    if inner.name in outer.upstreams:
+        return True
+    here, there = set(inner.upstreams), set(outer.upstreams)
+    is_sidecar = bool(here) and here <= LOOPBACK and not there <= LOOPBACK
+    serving = [each for each in chain.workloads if each.serves.known is not False]
+    return is_sidecar and len(serving) == 1 and bool(chain.served_by(outer))
+
+
+def _workers(chain: Chain, gateway: Gateway) -> Iterator[Finding]:
+    """A worker that may go on with a request for longer than the gateway waits."""
+    workloads = dict.fromkeys(workload.name for workload, _ in chain.served_by(gateway))
+    for workload in chain.workloads:
+        limit = workload.timeout_s
+        if workload.name not in workloads or limit.origin != "file" or limit.known is None:
+            continue
+        if math.isfinite(limit.known) and _outlasts(limit, gateway.timeout_s):
+            yield Finding(
+                ID,
+                "warning",
+                limit.place or workload.place,
+                f"a worker of {workload.name} may work on a request for {in_seconds(limit)}, and "
+                f"{gateway.name} gives up after {in_seconds(gateway.timeout_s)}: workers that are "
+                "stuck are kept for requests that nobody waits for",
+                f"Let a worker give up a request before {in_seconds(gateway.timeout_s)}.",
+            )
+
+
+def _statements(chain: Chain) -> Iterator[Finding]:
+    """A statement that may run for longer than its request is waited for."""
+    said: set[object] = set()
+    for gateway in chain.gateways:
+        for workload, pool in chain.served_by(gateway):
+            limit = _statement_timeout(chain, pool)
+            if limit.known is None or not math.isfinite(limit.known):
+                continue  # none at all is PD132
+            if (limit.place, gateway.timeout_s) in said:
+                continue
+            if _outlasts(limit, gateway.timeout_s):
+                said.add((limit.place, gateway.timeout_s))
+                yield Finding(
+                    ID,
+                    "warning",
+                    limit.place or pool.place,
+                    f"a statement of {workload.name} may run for {in_seconds(limit)}, and "
+                    f"{gateway.name} gives up after {in_seconds(gateway.timeout_s)}: it outlives "
+                    "its request, and keeps a connection from those that are waited for",
+                    f"Set statement_timeout below {in_seconds(gateway.timeout_s)} for the "
+                    "service's role.",
+                )
+
+
+def _statement_timeout(chain: Chain, pool: Pool) -> Value[float]:
+    """The pool's own, else its server's."""
+    server = chain.server_of(pool)
+    if pool.statement_timeout_s.is_known or server is None:
+        return pool.statement_timeout_s
+    return server.statement_timeout_s
+
+
+def _outlasts(inner: Value[float], outer: Value[float]) -> bool:
+    return inner.known is not None and outer.known is not None and inner.known >= outer.known

@@ -110,7 +110,7 @@ NOT_KNOWN: Value[Any] = Value.unknown("it is filled in elsewhere")
 
 
 def _values(changes: dict[str, Any]) -> dict[str, Any]:
-    plain = ("implementation", "name", "place", "pools")
+    plain = ("implementation", "name", "place", "pools", "uses", "reaches", "databases", "target")
     return {
         name: value if name in plain or isinstance(value, Value) else at(value)
         for name, value in changes.items()

@@ -22,6 +22,9 @@ CAUSES = {
     "pool-wait-beyond-gateway": "PD103",
     "hidden-queue": "PD105",
     "pgbouncer-saturated": "PD120",
+    "monitoring-locked-out": "PD134",
+    "pool-lock": "PD106",
+    "session-over-teardown": "PD107",
 }
 """The rule that names the real cause, of incidents whose configuration shows it."""
 

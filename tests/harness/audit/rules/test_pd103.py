@@ -1,11 +1,14 @@
-"""PD103: a pool that waits for longer than the gateway."""
+"""PD103: a pool that waits for longer than the gateway, or the worker."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import pytest
 
 from harness.audit.rules import pd103 as rule
-from tests.harness.audit.chains import NOT_KNOWN, chain, finding, pool, silent, unknown
+from harness.audit.values import Value
+from tests.harness.audit.chains import HERE, NOT_KNOWN, at, chain, finding, pool, silent, unknown
 
 
 @pytest.mark.parametrize("timeout_s", [6.0, 30.0])
@@ -20,9 +23,43 @@ def test_a_shorter_wait_is_clean() -> None:
     assert silent(rule, chain(pool(timeout_s=5.9)))
 
 
+def test_a_default_is_told_as_one() -> None:
+    waits = pool(timeout_s=Value.default(30.0, "SQLAlchemy", HERE))
+    assert "may wait 30 s (default of SQLAlchemy) for" in finding(rule, chain(waits)).message
+
+
 def test_without_a_pool_nobody_waits() -> None:
     assert silent(rule, chain(pool(implementation="none", timeout_s=30.0)))
 
 
+def test_with_a_connection_for_each_thread_nobody_waits() -> None:
+    assert silent(rule, chain(pool(timeout_s=30.0, threads=10.0)))
+    assert finding(rule, chain(pool(timeout_s=30.0, threads=11.0)))
+
+
+def test_a_gateway_concerns_those_whom_it_serves() -> None:
+    both = chain(pool(timeout_s=30.0))
+    (work,), (edge,) = both.workloads, both.gateways
+    quick = replace(work, name="quick", hosts=("quick",), pools=(pool(),))
+    slow = replace(work, hosts=("slow",))
+    both = replace(both, workloads=(slow, quick))
+    assert silent(rule, replace(both, gateways=(replace(edge, upstreams=("quick",)),)))
+    assert finding(rule, replace(both, gateways=(replace(edge, upstreams=("slow",)),)))
+
+
+def test_a_worker_that_is_killed_first_is_found() -> None:
+    killed = chain(pool(timeout_s=5.0), workload={"timeout_s": 5.0})
+    found = finding(rule, killed)
+    assert found.severity == "error"
+    assert "killed after 5 s" in found.message
+    assert silent(rule, chain(pool(timeout_s=5.0), workload={"timeout_s": 5.1}))
+
+
 def test_it_says_what_it_lacks() -> None:
     assert "how long" in unknown(rule, chain(gateway={"timeout_s": NOT_KNOWN})).needs
+
+
+def test_the_edit_is_below_what_is_waited_for() -> None:
+    found = finding(rule, chain(pool(timeout_s=at(30.0, 5, "POOL_TIMEOUT"))))
+    assert found.edit is not None
+    assert (found.edit.old_text, float(found.edit.new_text) < 6) == ("30", True)

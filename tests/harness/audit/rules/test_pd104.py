@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import math
+
+import pytest
+
 from harness.audit.rules import pd104 as rule
 from tests.harness.audit.chains import chain, finding, pool, silent
 
@@ -18,3 +22,9 @@ def test_as_many_as_connections_are_clean() -> None:
 
 def test_without_a_limiter_there_is_nothing_to_say() -> None:
     assert silent(rule, chain())
+    assert silent(rule, chain(pool(threads=math.inf)))
+
+
+@pytest.mark.parametrize("implementation", ["none", "django"])
+def test_without_a_pool_nobody_waits(implementation: str) -> None:
+    assert silent(rule, chain(pool(threads=40.0, implementation=implementation)))

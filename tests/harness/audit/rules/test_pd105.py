@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from harness.audit.rules import pd105 as rule
@@ -19,3 +21,18 @@ def test_a_pool_that_can_be_short_is_clean() -> None:
 
 def test_without_a_limiter_there_is_nothing_to_say() -> None:
     assert silent(rule, chain())
+
+
+def test_one_thread_is_a_note() -> None:
+    found = finding(rule, chain(pool(threads=1.0)))
+    assert found.severity == "note"
+    assert "1 request at once" in found.message
+
+
+def test_a_job_queues_worker_has_its_queue_elsewhere() -> None:
+    assert silent(rule, chain(pool(threads=4.0), workload={"serves": False}))
+
+
+def test_what_has_no_limit_or_no_pool_is_another_rules_matter() -> None:
+    assert silent(rule, chain(pool(threads=4.0, max_overflow=math.inf)))
+    assert silent(rule, chain(pool(threads=10.0, implementation="django")))

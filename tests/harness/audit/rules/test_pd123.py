@@ -7,7 +7,7 @@ import math
 import pytest
 
 from harness.audit.rules import pd123 as rule
-from tests.harness.audit.chains import NOT_KNOWN, chain, finding, silent
+from tests.harness.audit.chains import NOT_KNOWN, at, chain, finding, pool, silent
 
 
 @pytest.mark.parametrize(("wait_s", "shown"), [(120.0, "120 s"), (math.inf, "for ever")])
@@ -21,6 +21,16 @@ def test_a_shorter_wait_is_clean() -> None:
     assert silent(rule, chain(pooler={"query_wait_timeout_s": 5.0}))
 
 
+def test_a_wait_as_long_as_the_gateways_is_found() -> None:
+    wait = at(6.0, 8, "query_wait_timeout")
+    assert finding(rule, chain(pooler={"query_wait_timeout_s": wait})).place.line == 8
+
+
 def test_it_does_not_guess() -> None:
     lacking = chain(gateway={"timeout_s": NOT_KNOWN}, pooler={"query_wait_timeout_s": 120.0})
     assert silent(rule, lacking)
+
+
+def test_a_gateway_that_serves_others_does_not_count() -> None:
+    past = chain(pool(reaches="postgres"), pooler={"query_wait_timeout_s": 120.0})
+    assert silent(rule, past)

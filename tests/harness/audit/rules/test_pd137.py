@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
+
 from harness.audit.rules import pd137 as rule
-from tests.harness.audit.chains import chain, finding, silent
+from tests.harness.audit.chains import NOT_KNOWN, chain, finding, pool, silent
 
 CARRIED_PER_S = 2 * 10 / 0.05
 
@@ -11,6 +14,7 @@ CARRIED_PER_S = 2 * 10 / 0.05
 def test_retries_that_the_pools_cannot_carry_are_found() -> None:
     found = finding(rule, chain(client={"attempts": 3}, peak_per_s=CARRIED_PER_S / 2))
     assert found.severity == "warning"
+    assert "clients try up to 3 times" in found.message
     assert "600 attempts" in found.message
     assert "carry 400" in found.message
 
@@ -26,3 +30,23 @@ def test_what_the_pools_carry_with_all_retries_is_clean() -> None:
 
 def test_pools_that_do_not_carry_the_peak_itself_are_another_rules_matter() -> None:
     assert silent(rule, chain(client={"attempts": 3}, peak_per_s=CARRIED_PER_S * 1.1))
+
+
+def test_a_gateways_retries_count_as_clients_do() -> None:
+    tries = {"attempts": 3, "retry_budget": math.inf}
+    found = finding(rule, chain(gateway=tries, peak_per_s=CARRIED_PER_S / 2))
+    assert "edge tries a request up to 3 times" in found.message
+    assert silent(rule, chain(gateway={**tries, "retry_budget": 0.2}, peak_per_s=200.0))
+    assert silent(rule, chain(gateway={**tries, "retry_budget": NOT_KNOWN}, peak_per_s=200.0))
+
+
+def test_the_peak_of_a_gateway_that_serves_some_is_not_known() -> None:
+    whole = chain(gateway={"attempts": 3, "retry_budget": math.inf}, peak_per_s=200.0)
+    (edge,), (work,) = whole.gateways, whole.workloads
+    other = replace(work, name="other", hosts=("other",), pools=(pool(size=1.0),))
+    some = replace(
+        whole,
+        gateways=(replace(edge, upstreams=("auth",)),),
+        workloads=(replace(work, hosts=("auth",)), other),
+    )
+    assert silent(rule, some)

@@ -1,0 +1,129 @@
+"""Environments: what a program finds in its variables, and values that these decide."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import PurePath
+from typing import Any, TypeVar
+
+from harness.audit.paths import common, folder_of, is_within, parts_of
+from harness.audit.reading import Code, Deployment, Environment, Setting
+from harness.audit.values import Place, Settings, Value, read_at, replaced
+
+T = TypeVar("T")
+
+_REFERENCE = re.compile(r"\$\{(\w+)(?::?-([^${}]*))?\}|\$\((\w+)\)")
+
+
+def environment_of(
+    deployment: Deployment, codes: Sequence[Code], files: Sequence[Environment]
+) -> Settings:
+    """What its processes find: its own variables over its files, placeholders filled in."""
+    named: dict[str, dict[str, tuple[str, Place]]] = {}
+    for each in files:  # an overlay adds to what its base has by that name
+        named.setdefault(each.name, {}).update(each.settings)
+    beside = files_around(folder_of(deployment.place.file), files)
+    found: dict[str, tuple[str, Place]] = {}
+    for code in codes:
+        found.update(files_around(code.folder, files))
+    for name in deployment.environment_files:
+        found.update(named.get(name, {}))
+    found.update(deployment.environment)
+    whole = {**beside, **found}
+    return {
+        key: (interpolated(text, whole, key, beside), place) for key, (text, place) in found.items()
+    }
+
+
+def interpolated(text: str, environment: Settings, key: str, beside: Settings | None = None) -> str:
+    """With references to other variables at their values; those that nothing names stay.
+
+    ``X: ${X:-5}`` asks for what stands ``beside`` under its own name.
+    """
+    own = beside or {}
+
+    def fill(match: re.Match[str]) -> str:
+        name = match[1] or match[3]
+        known = own if name == key else environment
+        if name in known:
+            return known[name][0]
+        return match[2] if match[2] is not None else match[0]
+
+    for _ in range(3):  # a variable that names another, and no endless circle
+        text, before = _REFERENCE.sub(fill, text), text
+        if text == before:
+            break
+    return text
+
+
+def settled(part: T, files: Sequence[Environment]) -> T:
+    """A part of the chain that stands by itself, as the variables near its file decide it.
+
+    These are the ``.env`` files around, and what all other files of variables agree upon: a
+    ConfigMap's, for instance, which a server's manifest names and this part no longer does.
+    """
+    place: Place = part.place  # type: ignore[attr-defined]
+    agreed: dict[str, tuple[str, Place]] = {}
+    torn: set[str] = set()
+    for each in files:
+        if PurePath(each.name).name.startswith(".env"):
+            continue
+        for key, (text, where) in each.settings.items():
+            if key in agreed and agreed[key][0] != text:
+                torn.add(key)
+            agreed[key] = text, where
+    around = files_around(folder_of(place.file), files)
+    environment = {key: at for key, at in agreed.items() if key not in torn} | around
+    return replaced(part, lambda value: value.resolved(environment))
+
+
+_TEMPLATES = (".example", ".sample", ".template", ".dist")
+
+
+def files_around(folder: str, files: Sequence[Environment]) -> dict[str, tuple[str, Place]]:
+    """The ``.env`` files of the folder and those above, the nearest last.
+
+    A template (``.env.example``) counts only where there is no other.
+    """
+    around = [
+        each
+        for each in files
+        if PurePath(each.name).name.startswith(".env") and is_within(folder, folder_of(each.name))
+    ]
+    real = [each for each in around if not each.name.endswith(_TEMPLATES)]
+    found: dict[str, tuple[str, Place]] = {}
+    for each in sorted(real or around, key=lambda each: len(parts_of(each.name))):
+        found.update(each.settings)
+    return found
+
+
+class Resolver:
+    """Values as environment and declared settings decide them."""
+
+    def __init__(self, environment: Settings, settings: Sequence[Setting], folder: str) -> None:
+        self._environment = environment
+        self._settings = settings
+        self._folder = folder
+
+    def __call__(self, value: Value[Any]) -> Value[Any]:
+        variable = value.variable
+        if variable is None or not variable.attribute:
+            return value.resolved(self._environment)
+        setting = setting_named(variable.name, self._settings, self._folder)
+        if setting is None:
+            return value
+        held = {setting.variable: self._environment.get(setting.variable)}
+        said = held[setting.variable]
+        if said is None and setting.text:  # a default, which may name other variables
+            said = (interpolated(setting.text, self._environment, setting.name), setting.place)
+        if not said:
+            name = setting.variable or setting.name
+            return Value.unknown(f"{name} is filled in elsewhere", setting.place)
+        return read_at(*said, setting.variable, variable.read, partial=variable.partial)
+
+
+def setting_named(name: str, settings: Sequence[Setting], folder: str) -> Setting | None:
+    """The setting of that name, of several the one whose file stands nearest to ``folder``."""
+    found = [each for each in settings if each.name.lower() == name.lower()]
+    return max(found, key=lambda each: common(folder, each.place.file), default=None)

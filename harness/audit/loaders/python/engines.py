@@ -1,0 +1,80 @@
+"""SQLAlchemy's engines, with its names and defaults.
+
+Sources: https://docs.sqlalchemy.org/en/21/core/engines.html and
+https://docs.sqlalchemy.org/en/21/core/pooling.html
+"""
+
+from __future__ import annotations
+
+import ast
+import math
+from dataclasses import replace
+from typing import Any
+
+from harness.audit.chain import Implementation, Pool, Target
+from harness.audit.loaders.python.connections import connected, url_of
+from harness.audit.loaders.python.making import Given, Making
+from harness.audit.loaders.python.mappings import Entries
+from harness.audit.loaders.python.syntax import Module, last_name
+from harness.audit.values import Value
+
+SQLALCHEMY = "SQLAlchemy"
+
+
+def engine(making: Making, url_node: ast.expr | None) -> Pool | None:
+    """An engine's pool, by SQLAlchemy's names and defaults."""
+    expressions, said, place = making.expressions, making.said, making.place
+    url = url_of(expressions, url_node, place)
+    if url.is_another:
+        return None
+    given = Given(making, SQLALCHEMY)
+    arguments = expressions.entries(said.nodes.get("connect_args"))
+    told = connected(expressions, url, arguments, place)
+    if {"creator", "async_creator"} & set(said.nodes):
+        connects: Value[Any] = Value.unknown("what its creator does connects it", place)
+        told |= {"connect_timeout_s": connects, "prepared_statements": connects, "target": Target()}
+    implementation = _class_of(expressions.module, said)
+    size = given.number("pool_size", 5.0).map(lambda size: size or math.inf)
+    if implementation == "none":
+        size = Value.unknown("a NullPool has a connection for each request", place)
+    return Pool(
+        implementation=implementation,
+        size=size,
+        max_overflow=given.number("max_overflow", 10.0).map(_negative_is_unlimited),
+        timeout_s=given.number("pool_timeout", 30.0, math.inf),
+        recycle_s=given.number("pool_recycle", -1.0).map(_negative_is_unlimited),
+        pre_ping=given.truth("pool_pre_ping", False),
+        use_lifo=given.truth("pool_use_lifo", False),
+        **making.shared(),
+        **told,
+    )
+
+
+def _class_of(module: Module, said: Entries) -> Implementation:
+    node = said.nodes.get("poolclass")
+    if node is None:
+        return "sqlalchemy"
+    name = last_name(module.meant(node))
+    if name == "NullPool":
+        return "none"
+    return "sqlalchemy" if name.endswith("QueuePool") else "unknown"
+
+
+def configured_engine(making: Making, call: ast.Call) -> Pool | None:
+    """``engine_from_config``: keys of a mapping, with a prefix; keywords hold over them."""
+    expressions, said = making.expressions, making.said
+    prefix_node = call.args[1] if len(call.args) > 1 else said.nodes.get("prefix")
+    prefix = "sqlalchemy." if prefix_node is None else expressions.text(prefix_node, "prefix").known
+    entries = expressions.entries(making.argument("configuration", call))
+    mine = {
+        key.removeprefix(prefix or ""): value
+        for key, value in entries.nodes.items()
+        if prefix is not None and key.startswith(prefix)
+    }
+    nodes = {**mine, **said.nodes}
+    hides = entries.hides_some or said.hides_some or prefix is None
+    return engine(replace(making, said=Entries(nodes, hides)), nodes.get("url"))
+
+
+def _negative_is_unlimited(value: float) -> float:
+    return math.inf if value < 0 else value

@@ -1,0 +1,58 @@
+"""The engine that Flask-SQLAlchemy makes of an application's configuration.
+
+Source: https://flask-sqlalchemy.readthedocs.io/en/stable/config/
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from harness.audit.chain import Pool
+from harness.audit.loaders.python.assignments import Assigned, assigned
+from harness.audit.loaders.python.connections import url_of
+from harness.audit.loaders.python.engines import engine
+from harness.audit.loaders.python.expressions import Expressions
+from harness.audit.loaders.python.making import Making
+from harness.audit.loaders.python.mappings import Entries
+from harness.audit.loaders.python.syntax import Module, keyword, last_name
+from harness.audit.values import Place, Value
+
+ENGINE_OPTIONS, ENGINE_URL = "SQLALCHEMY_ENGINE_OPTIONS", "SQLALCHEMY_DATABASE_URI"
+
+
+def flask_pools(module: Module) -> Iterator[Pool]:
+    """Flask-SQLAlchemy's engines: a pool for each set of options, else SQLAlchemy's defaults."""
+    expressions = Expressions(module)
+    urls = [
+        each
+        for each in assigned(module, ENGINE_URL)
+        if each.owner is None or not any("Settings" in last_name(b) for b in each.owner.bases)
+    ]
+    options = [
+        *assigned(module, ENGINE_OPTIONS),
+        *(
+            Assigned(call, given)
+            for call in module.calls
+            if last_name(call.func) == "SQLAlchemy"
+            and (given := keyword(call, "engine_options")) is not None
+        ),
+    ]
+    if not options and (not urls or not _uses_flask(module, urls)):
+        return
+    servers = [each for each in urls if not url_of(expressions, each.value, Place("")).is_another]
+    if urls and not servers:
+        return
+    url = servers[-1].value if servers else None
+    for each in options or servers[-1:]:
+        said = expressions.entries(each.value) if options else Entries()
+        place = module.place(each.value, ENGINE_OPTIONS if options else ENGINE_URL)
+        making = Making(expressions, each.node, said, place, "SQLAlchemy", is_async=False)
+        if (pool := engine(making, url)) is not None:
+            when = "it is made with the application, and no file says when that is"
+            yield replace(pool, made_at_import=Value.unknown(when, place))
+
+
+def _uses_flask(module: Module, urls: list[Assigned]) -> bool:
+    imported = {full.partition(".")[0] for full in module.imports.values()}
+    return bool(imported & {"flask", "flask_sqlalchemy"}) or any(
+        each.owner is not None and "onfig" in each.owner.name for each in urls
+    )

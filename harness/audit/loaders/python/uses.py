@@ -1,0 +1,123 @@
+"""What code can be seen to do with its connections: the practices of the catalogue.
+
+It is precise before it is complete: what might be innocent is not said.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+
+from harness.audit.chain import Use
+from harness.audit.loaders.python.forks import disposes
+from harness.audit.loaders.python.holding import Held, Sources, given_session, is_held
+from harness.audit.loaders.python.making import ENGINES, POOLS, made
+from harness.audit.loaders.python.syntax import Function, Module, keyword, last_name
+from harness.audit.loaders.python.teardowns import in_middleware, over_teardown
+
+_FORKING = frozenset({"Process", "Pool", "ProcessPoolExecutor"})
+
+
+def uses(module: Module) -> tuple[Use, ...]:
+    """Everything that the module is seen to do."""
+    makers = {id(call): name for call, name in made(module)}
+    sources = Sources(module, makers)
+    found = [
+        *_nested(module, sources),
+        *over_teardown(module),
+        *in_middleware(module, sources),
+        *_forking(module, makers),
+        *_pool_over_pool(module),
+        *_opened_in_constructor(module),
+    ]
+    return tuple(sorted(set(found), key=lambda use: (use.place, use.practice)))
+
+
+def _nested(module: Module, sources: Sources) -> Iterator[Use]:
+    """A second connection while the first is held, in one function."""
+    for function in module.functions:
+        given = given_session(module, function)
+        for taken, above in _withs(function, sources):
+            alike = [each for each in above if sources.are_one(each, taken)]
+            if alike:
+                yield _second(module, taken, len(alike) + 1)
+            elif not above and given and is_held(function, given, taken.node):
+                session = Held("", "session", taken.node)
+                if taken.kind != "pool" and (
+                    taken.kind == "session" or sources.are_one(session, taken)
+                ):
+                    yield _second(module, taken, 2)
+
+
+def _second(module: Module, taken: Held, connections: int) -> Use:
+    place = module.place(taken.node, "nested-checkout")
+    pool = "" if taken.kind == "session" else taken.source
+    return Use("nested-checkout", place, connections=connections, pool=pool)
+
+
+def _withs(function: Function, sources: Sources) -> Iterator[tuple[Held, tuple[Held, ...]]]:
+    """Every connection that a ``with`` takes, and those that are held around it."""
+    todo: list[tuple[ast.AST, tuple[Held, ...]]] = [
+        (statement, ()) for statement in reversed(function.body)
+    ]
+    while todo:
+        node, above = todo.pop()
+        if isinstance(node, Function | ast.Lambda | ast.ClassDef):
+            continue
+        if isinstance(node, ast.With | ast.AsyncWith):
+            for item in node.items:
+                if (taken := sources.held_by(item.context_expr)) is not None:
+                    yield taken, above
+                    above = (*above, taken)
+        todo += [(child, above) for child in reversed([*ast.iter_child_nodes(node)])]
+
+
+def _forking(module: Module, makers: dict[int, str]) -> Iterator[Use]:
+    """Processes that are forked off after an engine was made when the file was imported."""
+    at_import = [
+        call for call in module.calls if id(call) in makers and module.function_of(call) is None
+    ]
+    if not at_import or disposes(module.tree) or "dispose" in module.file.text:
+        return
+    if re.search(r"""["'](spawn|forkserver)["']""", module.file.text):
+        return
+    for call in module.calls:
+        full = module.qualified(call.func)
+        root, last = full.partition(".")[0], full.rpartition(".")[2]
+        if full == "os.fork" or (
+            last in _FORKING and root in ("multiprocessing", "concurrent", "billiard")
+        ):
+            yield Use("fork-after-engine", module.place(call, "fork-after-engine"))
+
+
+def _pool_over_pool(module: Module) -> Iterator[Use]:
+    """``create_engine(creator=pool.getconn)`` without ``poolclass=NullPool``."""
+    for call, name in made(module):
+        if name not in ENGINES:
+            continue
+        creator = keyword(call, "creator") or keyword(call, "async_creator")
+        classed = keyword(call, "poolclass")
+        if creator is None or (
+            classed is not None and last_name(module.meant(classed)) == "NullPool"
+        ):
+            continue
+        inner = creator.body if isinstance(creator, ast.Lambda) else creator
+        function = inner.func if isinstance(inner, ast.Call) else inner
+        if last_name(function) in ("getconn", "get_conn") and not any(
+            each.arg is None for each in call.keywords
+        ):
+            yield Use("pool-over-pool", module.place(call, "pool-over-pool"))
+
+
+def _opened_in_constructor(module: Module) -> Iterator[Use]:
+    """An asynchronous pool of psycopg_pool that is neither ``open=False`` nor in a ``with``."""
+    for call, name in made(module):
+        if name not in POOLS or not name.startswith("Async"):
+            continue
+        opened = keyword(call, "open")
+        hidden = any(each.arg is None for each in call.keywords)
+        if isinstance(module.parent(call), ast.withitem) or (opened is None and hidden):
+            continue
+        if opened is None or (isinstance(opened, ast.Constant) and opened.value is True):
+            yield Use("opened-in-constructor", module.place(call, "opened-in-constructor"))

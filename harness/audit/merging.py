@@ -1,0 +1,139 @@
+"""Several files about one thing: what they say of it, together.
+
+A PgBouncer is a container of a compose file and an ini file that is mounted into it; a Deployment
+is a base and its overlays. Values that a file states hold over defaults, and defaults over what
+is not known.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import fields, is_dataclass, replace
+from typing import Any, Protocol, TypeVar
+
+from harness.audit.chain import Pooler, Server, Target
+from harness.audit.paths import folder_of
+from harness.audit.reading import Deployment, Scale, Service
+from harness.audit.values import Place, Value
+
+
+class Named(Protocol):
+    """A part of the chain."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def place(self) -> Place: ...
+    @property
+    def hosts(self) -> tuple[str, ...]: ...
+
+
+Part = TypeVar("Part", bound=Pooler | Server)
+_STRENGTH = {"file": 2, "default": 1, "unknown": 0}
+
+
+def merged(first: Any, second: Any) -> Any:
+    """``first`` with what only ``second`` says; both are of one class."""
+    changes: dict[str, Any] = {}
+    for each in fields(first):
+        one, other = getattr(first, each.name), getattr(second, each.name)
+        if isinstance(one, Value):
+            changes[each.name] = stronger(one, other)
+        elif isinstance(one, Target):
+            changes[each.name] = merged(one, other)
+        elif isinstance(one, tuple) and not one:
+            changes[each.name] = other
+        elif isinstance(one, dict):
+            changes[each.name] = {**other, **one}
+        elif one in ("", None):
+            changes[each.name] = other
+        elif is_dataclass(one) and not isinstance(one, Place) and type(one) is type(other):
+            changes[each.name] = merged(one, other)
+    return replace(first, **changes)
+
+
+def stronger(one: Value[Any], other: Value[Any]) -> Value[Any]:
+    """The one that a file states; the first where both do."""
+    return other if _STRENGTH[other.origin] > _STRENGTH[one.origin] else one
+
+
+def mounted(parts: Iterable[Part]) -> tuple[Part, ...]:
+    """Containers and machines with the one file of settings that is theirs, where it is one.
+
+    A part without hosts is a file of settings. Several such files are parts of their own: which
+    belongs to which container, no file says.
+    """
+    named: dict[tuple[str, str], Part] = {}
+    files: list[Part] = []
+    for part in parts:
+        if not part.hosts:
+            files.append(part)
+            continue
+        key = part.name, _home(part.place)
+        # An overlay of the same service is read after it.
+        named[key] = merged(part, named[key]) if key in named else part
+    running = list(named.values())
+    if not running or len(files) != 1:
+        return (*running, *files)
+    found: list[Part] = []
+    for each in running:
+        whole: Part = replace(merged(files[0], each), name=each.name, hosts=each.hosts)
+        found.append(whole)
+    return tuple(found)
+
+
+def deployments_of(
+    declared: Iterable[Deployment], scales: Iterable[Scale], services: Iterable[Service]
+) -> tuple[Deployment, ...]:
+    """Each deployment once, with what its overlays, autoscaler and Services say.
+
+    Of several counts of replicas the greatest holds: that many there may be.
+    """
+    found: dict[tuple[str, str, str], Deployment] = {}
+    for each in declared:
+        home = _home(each.place)
+        key = each.kind, each.name, home and (each.folder or home)
+        found[key] = _overlaid(found[key], each) if key in found else each
+    for scale in scales:
+        key = scale.kind, scale.of, _home(scale.replicas.place)
+        if key in found:
+            greatest = _greatest(scale.replicas, found[key].replicas)
+            found[key] = replace(found[key], replicas=greatest)
+    named = [(each, each.deployments) for each in services]
+    return tuple(
+        replace(
+            each,
+            hosts=(*each.hosts, *(s.name for s, of in named if each.name in of)),
+        )
+        for each in found.values()
+    )
+
+
+_COMPOSE = re.compile(r"(^|/)(docker-)?compose[^/]*\.ya?ml$")
+
+
+def _home(place: Place | None) -> str:
+    """What tells things of one name apart: a compose file's are those of its folder's project."""
+    file = place.file if place else ""
+    return folder_of(file) if _COMPOSE.search(file) else ""
+
+
+def _overlaid(base: Deployment, over: Deployment) -> Deployment:
+    both: Deployment = merged(over, base)
+    return replace(
+        both,
+        replicas=_greatest(over.replicas, base.replicas),
+        environment={**base.environment, **over.environment},
+        environment_files=(*base.environment_files, *over.environment_files),
+        place=base.place,
+        pools=base.pools or over.pools,
+    )
+
+
+def _greatest(one: Value[int], other: Value[int]) -> Value[int]:
+    """What a file says over a default; of two that files say, the greater."""
+    if one.origin == other.origin == "file":
+        return max(one, other, key=lambda value: value.known or 0)
+    found: Value[int] = stronger(one, other)
+    return found

@@ -1,0 +1,191 @@
+"""What rules about the database reckon with: connections that pools and poolers may open."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from harness.audit.chain import Chain, Pool, Pooler, PoolerDatabase, Server, Workload
+from harness.audit.finding import Unknown, needs
+from harness.audit.values import Place, Value
+
+
+@dataclass(frozen=True, slots=True)
+class Lack:
+    """What is not known, of all that a count is made of."""
+
+    what: str
+    value: Value[float] | Value[int]
+    place: Place
+
+    def needed_by(self, rule: str) -> Unknown:
+        """That ``rule`` needs it."""
+        return needs(rule, self.what, self.value, self.place)
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """Connections that may be open at once.
+
+    ``most`` counts what is known: with ``lacks``, there may be more. ``surge`` come on top while a
+    rolling deploy lasts. ``shown`` is the sum as it is written; ``place`` where its greatest part
+    is set.
+    """
+
+    most: float = 0.0
+    shown: str = ""
+    lacks: Lack | None = None
+    surge: float = 0.0
+    place: Place | None = None
+
+    @property
+    def described(self) -> str:
+        """The sum: `2 × 12 = 24`, and that it may be more."""
+        if math.isinf(self.most):
+            return "any number of"
+        total = f"{self.most:g}"
+        plain = f"{self.shown} = {total}" if set(self.shown) & set("×+") else total
+        return f"at least {plain}" if self.lacks else plain
+
+
+def of_pools(pools: Iterable[tuple[Workload, Pool]]) -> Demand:
+    """Processes × (size + overflow), over all of them.
+
+    A program of which nothing says how many run may be one that never runs beside the others. It
+    counts with one process, alone: where that is more than all others have, it is the bound.
+    """
+    known: list[_Held] = []
+    apart: dict[str, list[_Held]] = {}
+    lacks = None
+    for workload, pool in pools:
+        lacks = lacks or _lack(workload, pool)
+        members = known if workload.instances.is_known else apart.setdefault(workload.name, [])
+        members.append(_Held.of(workload, pool))
+    groups = [members for members in (known, *apart.values()) if members]
+    if not groups:
+        return Demand()
+    chosen = max(groups, key=lambda members: sum(each.most for each in members))
+    greatest = max(chosen, key=lambda each: each.most)
+    return Demand(
+        sum(each.most for each in chosen),
+        " + ".join(each.shown for each in chosen),
+        lacks,
+        sum(each.surge for each in chosen),
+        greatest.place,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """What the processes of one workload may hold with one of their pools."""
+
+    most: float
+    shown: str
+    surge: float
+    place: Place
+
+    @classmethod
+    def of(cls, workload: Workload, pool: Pool) -> _Held:
+        """At the least: of what is not said there is one process, and no overflow."""
+        processes = _or(workload.processes, 1)
+        count = _or(workload.replicas, 1) * processes
+        more = _or(workload.surge, 0.0) * processes
+        capacity = _or(pool.size, 0.0) + _or(pool.max_overflow, 0.0)
+        return cls(
+            count * capacity if count else 0.0,
+            f"{count:g} × {capacity:g}",
+            more * capacity if more else 0.0,
+            pool.capacity.place or pool.place,
+        )
+
+
+def of_pooler(chain: Chain, pooler: Pooler) -> Demand:
+    """Connections that a pooler may have open behind it.
+
+    Databases × users × (pool_size + reserve_pool_size), within its limits, for each replica; and no
+    more than its clients have. Where no file lists databases or users, those of the pools count.
+    """
+    clients = of_pools(chain.behind(pooler))
+    size = pooler.default_pool_size
+    if not size.is_known and not any(each.pool_size.is_known for each in pooler.databases):
+        return Demand(lacks=Lack(f"default_pool_size of {pooler.name}", size, pooler.place))
+    users = users_of(chain, pooler)
+    most, parts = 0.0, []
+    for count, database in _databases(chain, pooler):
+        pools = 1 if database is not None and database.user.is_known else users
+        each = size_of(pooler, database)
+        limit = limit_of(pooler, database)
+        most += count * min(each * pools, limit)
+        words = (f"{number:g}" for number in (count, pools) if number != 1)
+        parts.append(" × ".join((*words, f"{min(each, limit):g}")))
+    replicas = _or(pooler.replicas, 1)
+    most *= replicas
+    shown = " + ".join(parts) if replicas == 1 else f"{replicas} × ({' + '.join(parts)})"
+    place = size.place or pooler.place
+    if clients.shown and clients.lacks is None and clients.most < most:
+        return Demand(clients.most, clients.shown, None, clients.surge, place)
+    return Demand(most, shown, None, 0.0, place)
+
+
+def size_of(pooler: Pooler, database: PoolerDatabase | None) -> float:
+    """Connections of one pool of a pooler, the reserve included."""
+    size, reserve = _or(pooler.default_pool_size, 0.0), _or(pooler.reserve_pool_size, 0.0)
+    if database is not None:
+        size, reserve = _or(database.pool_size, size), _or(database.reserve_pool_size, reserve)
+    return size + reserve
+
+
+def limit_of(pooler: Pooler, database: PoolerDatabase | None) -> float:
+    """Connections that one database may have, all users together."""
+    limit = _or(pooler.max_db_connections, math.inf)
+    return limit if database is None else _or(database.max_connections, limit)
+
+
+def users_of(chain: Chain, pooler: Pooler) -> int:
+    """Users that are known to connect through a pooler; one where none is known."""
+    named = {pool.target.user.known for _, pool in chain.behind(pooler)} - {None}
+    return max(1, len(named))
+
+
+def database_of(pooler: Pooler, name: str | None) -> PoolerDatabase | None:
+    """The line that a database of that name is served by."""
+    for wanted in (name, "*"):
+        for each in pooler.databases:
+            if each.name == wanted:
+                return each
+    return pooler.databases[0] if len(pooler.databases) == 1 else None
+
+
+def reaching(chain: Chain, server: Server) -> tuple[tuple[Workload, Pool], ...]:
+    """Every pool whose connections end at ``server``, through a pooler or not."""
+    return tuple(each for each in chain.pools() if chain.server_of(each[1]) == server)
+
+
+def poolers_before(chain: Chain, server: Server) -> tuple[Pooler, ...]:
+    """Poolers whose connections end at ``server``."""
+    return tuple(each for each in chain.poolers if chain.server_of(each) == server)
+
+
+def _databases(chain: Chain, pooler: Pooler) -> list[tuple[int, PoolerDatabase | None]]:
+    """How many databases each line stands for; where there is none, those that pools name."""
+    own = {each.name for each in pooler.databases}
+    asked = {pool.target.database.known for _, pool in chain.behind(pooler)} - {None}
+    others = max(len(asked - own), 0 if asked & own else 1)
+    if not pooler.databases:
+        return [(max(1, len(asked)), None)]
+    return [(others if each.name == "*" else 1, each) for each in pooler.databases]
+
+
+def _lack(workload: Workload, pool: Pool) -> Lack | None:
+    for what, value in (
+        (f"the processes of {workload.name}", workload.instances),
+        (f"the capacity of {workload.name}'s pool", pool.capacity),
+    ):
+        if not value.is_known:
+            return Lack(what, value, pool.place)
+    return None
+
+
+def _or(value: Value[float] | Value[int], otherwise: float) -> float:
+    return otherwise if value.known is None else value.known

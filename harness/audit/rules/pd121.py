@@ -1,0 +1,62 @@
+"""A PgBouncer that may open more connections than the database grants."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from harness.audit.chain import Chain, Pooler, Server
+from harness.audit.finding import Finding, Unknown, needs
+from harness.audit.rules.counts import of_pooler, poolers_before, size_of
+
+ID = "PD121"
+TITLE = "PgBouncer may open more connections than the database grants"
+
+
+def check(chain: Chain) -> Iterator[Finding | Unknown]:
+    """Databases × users × pool_size, unless max_db_connections bounds it."""
+    for server in chain.servers:
+        if poolers := poolers_before(chain, server):
+            yield from _of_server(chain, server, poolers)
+
+
+def _of_server(
+    chain: Chain, server: Server, poolers: tuple[Pooler, ...]
+) -> Iterator[Finding | Unknown]:
+    demands = [of_pooler(chain, each) for each in poolers]
+    lacks = next((each.lacks for each in demands if each.lacks), None)
+    grant = server.grant
+    if lacks is not None:
+        yield lacks.needed_by(ID)
+        return
+    if grant.known is None:
+        yield needs(ID, f"the connections of {server.name}", grant, server.place)
+        return
+    most = sum(each.most for each in demands)
+    names = " and ".join(each.name for each in poolers)
+    place = demands[0].place or poolers[0].place
+    if most > grant.known:
+        shown = " + ".join(each.described for each in demands)
+        yield Finding(
+            ID,
+            "error",
+            place,
+            f"{names} may open {shown} connections, and {server.name} grants {grant.known:g}: the "
+            "server refuses the rest, and clients wait in PgBouncer for what cannot come",
+            f"Set max_db_connections so that all databases together have {grant.known:g} at the "
+            "most, or make default_pool_size smaller.",
+        )
+        return
+    for pooler in poolers:
+        users, size = pooler.users.known or 0, size_of(pooler, None)
+        if users * size > grant.known and math.isinf(pooler.max_db_connections.known or 0.0):
+            yield Finding(
+                ID,
+                "note",
+                place,
+                f"{pooler.name} gives each of {users} users {size:g} connections to each database, "
+                f"and {server.name} grants {grant.known:g}: if many of them come, the server "
+                "refuses the rest",
+                f"Set max_db_connections to {grant.known:g} at the most: PgBouncer then shares "
+                "them out.",
+            )

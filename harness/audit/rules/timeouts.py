@@ -1,0 +1,48 @@
+"""Timeouts that a pool's sessions run with: its own, else the server's."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from harness.audit.chain import Chain, Pool, Pooler, Server
+from harness.audit.rules.counts import reaching
+from harness.audit.values import Value
+
+Bounded = Callable[[Pool], bool]
+
+
+def endless(
+    chain: Chain,
+    server: Server,
+    own: Callable[[Pool], Value[float]],
+    of_server: Value[float],
+    bounded: Bounded,
+) -> tuple[Value[float], tuple[Pool, ...]] | None:
+    """The first value that lets pools of ``server`` go on for ever, and those pools.
+
+    ``own`` is what a pool says itself, which holds over the server's; ``bounded`` is whether
+    something else ends it. None where each pool has an end, or where that is not known.
+    """
+    found: list[tuple[Value[float], Pool]] = []
+    for _, pool in reaching(chain, server):
+        value = own(pool).or_else(of_server)
+        if value.known is not None and math.isinf(value.known) and not bounded(pool):
+            found.append((value, pool))
+    if not found:
+        return None
+    return found[0][0], tuple(pool for _, pool in found)
+
+
+def patience_of(chain: Chain, pool: Pool) -> Value[float]:
+    """For how long a gateway waits for requests of this pool, the least; else the objective."""
+    timeouts = [each.timeout_s for each in chain.gateways_of(pool)]
+    waits = [each for each in timeouts if each.is_known]
+    return min(waits, key=lambda each: each.known or 0.0) if waits else chain.slo_s
+
+
+def due_s(chain: Chain, pooler: Pooler) -> float | None:
+    """Within which requests through ``pooler`` are of use: to a gateway, and to the objective."""
+    waits = [patience_of(chain, pool).known for _, pool in chain.behind(pooler)]
+    known = [each for each in (*waits, chain.slo_s.known) if each is not None]
+    return min(known) if waits and known else None

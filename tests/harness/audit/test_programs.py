@@ -1,0 +1,223 @@
+"""Code, how it is served, and where it runs become workloads."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from harness.audit.chain import Chain, Declared, Workload
+from harness.audit.join import joined
+from harness.audit.reading import Reading
+from harness.audit.values import Value
+from tests.harness.audit.pieces import (
+    asked_for,
+    at,
+    code,
+    deployment,
+    environment,
+    runtime,
+    setting,
+)
+
+
+def chain(*readings: Reading) -> Chain:
+    (found,) = joined(readings, Declared())
+    return found
+
+
+def one(*readings: Reading) -> Workload:
+    (found,) = chain(*readings).workloads
+    return found
+
+
+def size(workload: Workload) -> Value[float]:
+    (pool,) = workload.pools
+    return pool.size
+
+
+def reading(**parts: Any) -> Reading:
+    return Reading(**{name: (part,) for name, part in parts.items()})
+
+
+def test_code_runs_where_the_image_is_built_from_its_folder() -> None:
+    found = chain(
+        reading(codes=code("api/app/db.py"), deployments=deployment("api", folder="api")),
+        reading(
+            codes=code("mail/db.py", size=at(3.0)), deployments=deployment("mail", folder="mail")
+        ),
+    )
+    assert [(each.name, size(each).known) for each in found.workloads] == [("api", 10), ("mail", 3)]
+    assert [each.instances.is_known for each in found.workloads] == [False, False]
+
+
+def test_the_nearest_folder_holds() -> None:
+    found = chain(
+        reading(codes=code("api/db.py"), deployments=deployment("api", folder="api")),
+        reading(deployments=deployment("tools", folder=".")),
+    )
+    assert [each.name for each in found.workloads] == ["api"]
+
+
+def test_two_deployments_of_one_image_have_the_pool_each() -> None:
+    found = chain(
+        Reading(
+            codes=(code(),),
+            deployments=(deployment("web", folder="."), deployment("worker", folder=".")),
+        )
+    )
+    assert [(each.name, size(each).known) for each in found.workloads] == [
+        ("web", 10),
+        ("worker", 10),
+    ]
+
+
+def test_without_a_folder_the_variables_tell() -> None:
+    found = one(
+        Reading(codes=(code(size=asked_for("DB_POOL", 5.0)),)),
+        Reading(
+            deployments=(
+                deployment("cache"),
+                deployment("api", variables={"DB_POOL": "12"}),
+            )
+        ),
+    )
+    assert (found.name, size(found).known) == ("api", 12)
+    place = size(found).place
+    assert place is not None
+    assert (place.file, place.key) == ("compose.yaml", "DB_POOL")
+
+
+def test_code_of_several_programs_is_not_put_anywhere() -> None:
+    found = chain(
+        Reading(codes=(code("a/db.py"), code("b/db.py"))),
+        Reading(runtimes=(runtime("a/Dockerfile"), runtime("b/Dockerfile"))),
+        Reading(deployments=(deployment("x", variables={"URL": "postgresql://db/app"}),)),
+    )
+    assert sorted(each.name for each in found.workloads) == ["a/db.py", "b/db.py", "x"]
+    x = next(each for each in found.workloads if each.name == "x")
+    assert "no file that was read says what pool" in size(x).why
+
+
+def test_a_service_that_has_no_database_is_none_of_ours() -> None:
+    assert chain(reading(deployments=deployment("cache"))).workloads == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "known"), [("${SIZE:-12}", 12), ("${SIZE}", 7), ("$(OTHER)", 9), ("${NOBODY}", None)]
+)
+def test_placeholders_are_filled_from_the_file_beside(text: str, known: float | None) -> None:
+    beside = {"SIZE": "7"} if text == "${SIZE}" else {}
+    found = one(
+        Reading(codes=(code(size=asked_for("DB_POOL", 5.0)),)),
+        environment(".env", **beside),
+        reading(deployments=deployment(variables={"DB_POOL": text, "OTHER": "9"})),
+    )
+    assert size(found).known == known
+
+
+def test_a_variable_that_names_itself_ends() -> None:
+    found = one(
+        Reading(codes=(code(size=asked_for("A")),)),
+        reading(deployments=deployment(variables={"A": "${B}", "B": "${A}"})),
+    )
+    assert not size(found).is_known
+
+
+def test_a_setting_is_read_through_its_declaration() -> None:
+    asked = code(size=asked_for("pool_size", attribute=True))
+    declared = reading(settings=setting("pool_size", "APP_POOL_SIZE", "8"))
+    alone = one(reading(codes=asked), declared)
+    assert size(alone).known == 8
+    place = size(alone).place
+    assert place is not None
+    assert place.file == "app/settings.py"
+    deployed = one(
+        reading(codes=asked),
+        declared,
+        reading(deployments=deployment(variables={"APP_POOL_SIZE": "20"})),
+    )
+    assert size(deployed).known == 20
+
+
+def test_a_secret_in_the_place_of_a_number_is_not_repeated() -> None:
+    found = one(
+        Reading(codes=(code(size=asked_for("DB_POOL")),)),
+        reading(deployments=deployment(variables={"DB_POOL": "hunter2-canary"})),
+    )
+    assert not size(found).is_known
+    assert "hunter2" not in size(found).why
+
+
+def test_processes_come_from_the_command_then_from_the_files_of_its_folder() -> None:
+    parts = Reading(codes=(code(),))
+    by_file = one(parts, reading(runtimes=runtime("gunicorn.conf.py", threads=at(8.0))))
+    assert (by_file.processes.known, by_file.pools[0].threads.known) == (4, 8)
+    own = runtime("compose.yaml", processes=at(2), settings_file="gunicorn.conf.py")
+    by_command = one(
+        parts,
+        reading(runtimes=runtime("gunicorn.conf.py", threads=at(8.0))),
+        reading(deployments=deployment(folder=".", runtime=own)),
+    )
+    assert (by_command.processes.known, by_command.pools[0].threads.known) == (2, 8)
+
+
+def test_threads_say_nothing_of_an_async_pool() -> None:
+    found = one(
+        Reading(codes=(code(is_async=at(True)),)),
+        reading(runtimes=runtime(threads=at(8.0))),
+    )
+    assert not found.pools[0].threads.is_known
+
+
+def test_a_connection_for_each_thread_is_a_pool_of_that_size() -> None:
+    unsaid: Value[float] = Value.unknown("one connection for each thread")
+    found = one(
+        Reading(codes=(code(implementation="django", size=unsaid),)),
+        reading(runtimes=runtime(threads=at(6.0))),
+    )
+    assert found.pools[0].capacity.known == 6
+
+
+def test_code_whose_pool_a_configuration_file_sizes_is_one_pool() -> None:
+    unsaid: Value[float] = Value.unknown("it is computed")
+    found = one(
+        Reading(codes=(code(size=unsaid), code("config.toml", size=at(7.0)))),
+        reading(deployments=deployment(folder=".")),
+    )
+    assert [pool.size.known for pool in found.pools] == [7]
+    assert found.pools[0].implementation == "sqlalchemy"
+
+
+def test_migrations_serve_nobody() -> None:
+    assert chain(Reading(codes=(code("alembic/env.py"),))).workloads == ()
+
+
+def test_a_template_counts_only_without_the_real_one() -> None:
+    asked = Reading(codes=(code(size=asked_for("SIZE")),))
+    assert size(one(asked, environment(".env.example", SIZE="3"))).known == 3
+    both = one(asked, environment(".env.example", SIZE="3"), environment(".env", SIZE="4"))
+    assert size(both).known == 4
+
+
+def test_a_variable_of_its_own_name_asks_the_file_beside() -> None:
+    found = one(
+        Reading(codes=(code(size=asked_for("SIZE")),)),
+        environment(".env", SIZE="6"),
+        reading(deployments=deployment(variables={"SIZE": "${SIZE:-4}"})),
+    )
+    assert size(found).known == 6
+
+
+def test_another_start_says_nothing_of_this_one() -> None:
+    """An image's CMD has four workers; the deployment starts it with a command of its own."""
+    own = runtime("compose.yaml", processes=Value.default(1, "uvicorn"))
+    parts = (Reading(codes=(code(),)), reading(runtimes=runtime("Dockerfile")))
+    assert (
+        one(*parts, reading(deployments=deployment(folder=".", runtime=own))).processes.known == 1
+    )
+    unsaid: Value[int] = Value.unknown("it is a developer's")
+    own = runtime("compose.yaml", processes=unsaid)
+    assert (
+        one(*parts, reading(deployments=deployment(folder=".", runtime=own))).processes.known == 4
+    )
