@@ -13,7 +13,7 @@ from harness.cli import definitions, runs, experiments, alert_lab, auditing, siz
 
 # isort: on
 from harness.cli.application import app, err, print_json
-from harness.errors import ExitCode, IncidentError, PooldrillError, RulesError
+from harness.errors import AuditInputError, ExitCode, IncidentError, PooldrillError, RulesError
 
 
 def main() -> None:
@@ -40,7 +40,7 @@ def main() -> None:
 
 def _error_dict(error: PooldrillError) -> dict[str, Any]:
     problems: list[dict[str, Any]] = []
-    if isinstance(error, (IncidentError, RulesError)):
+    if isinstance(error, (AuditInputError, IncidentError, RulesError)):
         problems = [
             {"file": p.file, "line": p.line, "field": p.field, "message": p.message}
             for p in error.problems

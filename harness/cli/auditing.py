@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from harness.audit import Declared, Severity, audit_files
-from harness.cli.application import Json, app, print_json
+from harness.audit import Audit, Severity, audit_files, live
+from harness.audit.sources import Selection
+from harness.cli.application import Json, app
+from harness.cli.audit_fixes import fix_them
+from harness.cli.audit_job import Job, declared, preferences_of, save_baseline
+from harness.cli.audit_output import Format, explain_rule, show
+from harness.cli.audit_proof import prove_it
 from harness.errors import ExitCode, UsageError
-from harness.incident.units import parse_duration_s, parse_rate_per_s
-from harness.report.findings import as_github, as_json, as_text
 
-
-class Format(StrEnum):
-    """How findings are shown."""
-
-    TEXT = "text"
-    JSON = "json"
-    GITHUB = "github"
+LOAD, COUNTS, OUTPUT = "The load", "What counts", "Output"
+MENDING, PROVING = "Fixes", "Proof"
+"""The help's panels."""
 
 
 class FailOn(StrEnum):
@@ -35,50 +33,221 @@ class FailOn(StrEnum):
 @app.command(epilog="Example: pooldrill audit . --peak 300/s --hold 45ms")
 def audit(
     paths: Annotated[
-        list[Path], typer.Argument(metavar="PATH…", help="Files and folders of configuration.")
-    ],
+        list[Path] | None,
+        typer.Argument(metavar="PATH…", help="Files and folders of configuration."),
+    ] = None,
+    dsn: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DSN",
+            help="Also a database that runs, or PgBouncer's console: read-only, one connection. "
+            f"Better in {live.DSN}, which no process list shows.",
+        ),
+    ] = None,
     peak: Annotated[
-        str | None, typer.Option(metavar="RATE", help="The logins to survive: 300/s.")
+        str | None,
+        typer.Option(metavar="RATE", help="The logins to survive: 300/s.", rich_help_panel=LOAD),
     ] = None,
     hold: Annotated[
         str | None,
-        typer.Option(metavar="TIME", help="For how long one holds a connection: 45ms."),
+        typer.Option(
+            metavar="TIME", help="For how long one holds a connection: 45ms.", rich_help_panel=LOAD
+        ),
     ] = None,
-    form: Annotated[Format, typer.Option("--format", help="How findings are shown.")] = Format.TEXT,
+    slo: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            help="Within what a request must be answered: 500ms.",
+            rich_help_panel=LOAD,
+        ),
+    ] = None,
+    form: Annotated[
+        Format, typer.Option("--format", help="How findings are shown.", rich_help_panel=OUTPUT)
+    ] = Format.TEXT,
+    out_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            metavar="FILE",
+            help="Write them there, and text to the terminal.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None,
+    quiet: Annotated[
+        bool,
+        typer.Option(
+            "--quiet", "-q", help="Of the text, the findings alone.", rich_help_panel=OUTPUT
+        ),
+    ] = False,
     fail_on: Annotated[
-        FailOn, typer.Option(help="Exit 1 for findings that are at least so grave.")
-    ] = FailOn.WARNING,
+        FailOn | None,
+        typer.Option(
+            help="Exit 1 for findings that are at least so grave. Default: warning.",
+            rich_help_panel=COUNTS,
+        ),
+    ] = None,
+    diff: Annotated[
+        str | None,
+        typer.Option(
+            metavar="BASE",
+            help="Only what is new since this git revision: main.",
+            rich_help_panel=COUNTS,
+        ),
+    ] = None,
+    baseline: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Leave out what is in this baseline.", rich_help_panel=COUNTS
+        ),
+    ] = None,
+    write_baseline: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write what is found as a baseline, and exit 0.",
+            rich_help_panel=COUNTS,
+        ),
+    ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Preferences, instead of .pooldrill-audit.toml.",
+            rich_help_panel=COUNTS,
+        ),
+    ] = None,
+    include_tests: Annotated[
+        bool,
+        typer.Option(
+            "--include-tests",
+            help="Also folders such as tests/ and fixtures/.",
+            rich_help_panel=COUNTS,
+        ),
+    ] = False,
+    fix: Annotated[
+        bool,
+        typer.Option(
+            "--fix",
+            help="Make the safe fixes: the diff first, then a question.",
+            rich_help_panel=MENDING,
+        ),
+    ] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="With --fix: do not ask.", rich_help_panel=MENDING)
+    ] = False,
+    rule: Annotated[
+        str | None,
+        typer.Option(
+            "--prove",
+            metavar="RULE",
+            help="Play the rule's incident with exactly the audited values, and remedied.",
+            rich_help_panel=PROVING,
+        ),
+    ] = None,
+    seed: Annotated[
+        int, typer.Option(min=0, help="With --prove: the arrivals' seed.", rich_help_panel=PROVING)
+    ] = 1,
+    runs: Annotated[
+        Path,
+        typer.Option(
+            metavar="DIR", help="With --prove: folder of the runs.", rich_help_panel=PROVING
+        ),
+    ] = Path("runs"),
+    explain: Annotated[
+        str | None,
+        typer.Option(
+            metavar="RULE",
+            is_eager=True,
+            callback=explain_rule,
+            help="Nothing else: a rule's reason, source and fix, such as PD103.",
+        ),
+    ] = None,
     as_json_: Json = False,
 ) -> None:
     """Join configuration files into one chain, and say what will break, where and why.
 
     Exit code 0: nothing so grave; 1: findings; 2: bad input, or nothing that could be audited.
+    With --prove, 0: the harm was shown; 1: it was not; 3: the measurement cannot be trusted.
     """
-    declared = Declared(
-        peak_per_s=None if peak is None else _positive("--peak", peak, parse_rate_per_s),
-        hold_s=None if hold is None else _positive("--hold", hold, parse_duration_s),
+    del explain  # its callback has answered
+    form = Format.JSON if as_json_ else form
+    _fit_together(diff, baseline, write_baseline, fix=fix, yes=yes, form=form)
+    if rule is not None and (fix or write_baseline is not None or out_file is not None):
+        raise UsageError("--prove plays one finding, and does nothing else")
+    paths = paths or []
+    address = live.dsn_of(dsn)
+    if not paths and address is None:
+        raise UsageError("what is to be audited?", remedy="Name files, folders, or a --dsn.")
+    said = preferences_of(paths, config)
+    job = Job(
+        paths=paths,
+        declared=declared(peak, hold, slo, said),
+        selection=Selection(
+            include_tests=include_tests or bool(said.include_tests), excludes=said.excludes
+        ),
+        preferences=said,
+        diff=diff,
+        baseline=baseline,
+        running=() if address is None else (live.read(address),),
     )
-    found = audit_files(paths, declared)
-    if not found.files:
-        why = "; ".join(f"{unread.file}: {unread.why}" for unread in found.unread[:3])
-        raise UsageError(
-            f"nothing was audited: no file is of a format that is known{why and f' ({why})'}",
-            remedy="Name the files that configure the service, its gateway and its database.",
-        )
-    if as_json_ or form is Format.JSON:
-        print_json(as_json(found))
+    severity: Severity = fail_on.value if fail_on is not None else said.fail_on or "warning"
+    found = audit_files(paths, job.declared, job.selection, live=job.running)
+    _something(found)
+    review = job.review(found)
+    if rule is not None:
+        raise typer.Exit(prove_it(rule.upper(), review, seed=seed, runs=runs, form=form))
+    if write_baseline is not None:
+        save_baseline(review, write_baseline)
+        raise typer.Exit
+    if fix:
+        fixed = fix_them(review, job, yes=yes)
+        if fixed is not None:
+            review = job.review(fixed)
+            show(review, Format.TEXT, None, severity, quiet=quiet)
     else:
-        for line in as_text(found) if form is Format.TEXT else as_github(found):
-            print(line)
-    severity: Severity = fail_on.value
-    raise typer.Exit(ExitCode.FAIL if found.reaching(severity) else ExitCode.PASS)
+        show(review, form, out_file, severity, quiet=quiet)
+    raise typer.Exit(ExitCode.FAIL if review.reaching(severity) else ExitCode.PASS)
 
 
-def _positive(option: str, text: str, parse: Callable[[str], float]) -> float:
-    try:
-        value = parse(text)
-    except ValueError as error:
-        raise UsageError(f"{option}: {error}") from None
-    if value <= 0:
-        raise UsageError(f"{option} {text}: more than nothing is needed")
-    return value
+def _fit_together(
+    diff: str | None,
+    baseline: Path | None,
+    write_baseline: Path | None,
+    *,
+    fix: bool,
+    yes: bool,
+    form: Format,
+) -> None:
+    """Raises `UsageError` for options that contradict each other."""
+    given = [
+        name
+        for name, value in (
+            ("--diff", diff),
+            ("--baseline", baseline),
+            ("--write-baseline", write_baseline),
+        )
+        if value is not None
+    ]
+    if len(given) > 1:
+        raise UsageError(f"{' and '.join(given)} exclude each other", remedy="Choose one of them.")
+    if yes and not fix:
+        raise UsageError("--yes is for --fix", remedy="Add --fix.")
+    if fix and (form is not Format.TEXT or write_baseline is not None):
+        raise UsageError(
+            "--fix shows a diff and what is left, as text", remedy="Leave the format out."
+        )
+
+
+def _something(found: Audit) -> None:
+    if found.files:
+        return
+    why = [f"{unread.file}: {unread.why}" for unread in found.unread[:3]]
+    if found.passed_over:
+        count, names = sum(found.passed_over.values()), ", ".join(found.passed_over)
+        why.append(f"{count} in {names} were passed over: --include-tests")
+    raise UsageError(
+        "nothing was audited: no file is of a format that is known"
+        f"{' (' + '; '.join(why) + ')' if why else ''}",
+        remedy="Name the files that configure the service, its gateway and its database.",
+    )

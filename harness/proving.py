@@ -1,0 +1,216 @@
+"""A finding of the audit, shown: the incident with exactly the audited values, then remedied.
+
+1. The finding's proof (`harness.audit.proofs`) names the incident, the values and the remedy.
+2. Two definitions are written: as audited, and with the remedy. Nobody acts in either of them.
+3. Each is run by a ``pooldrill run`` of its own, one after the other: they share this machine.
+4. Both recordings are measured; ``proof.json`` says what was played and what came of it.
+
+A run that cannot be trusted makes the proof *invalid*.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+from harness.audit.proofs import Proof
+from harness.errors import IncidentError, PooldrillError, UsageError
+from harness.incident import Incident, dump_incident, load_incident
+from harness.incident.expectations import Expectations, ExpectedShare
+from harness.recording import read_recording, unwritable, write_text
+from harness.replays import Replays
+from harness.stack.interrupts import signals_interrupt
+from harness.stack_kinds import USUAL, Where, known
+from harness.verdicts import validity
+from harness.verdicts.evidence import measure
+
+HARM = 0.1
+"""More users affected than with the remedy, from which on a harm is shown."""
+
+SURGE_S = 30.0
+"""For how long the surge lasts where the values do not say how long it must."""
+
+LONGEST_S = 300.0
+"""Beyond it a surge is no longer tried: the pool's or the gateway's patience is minutes."""
+
+Name = Literal["as audited", "with the remedy"]
+
+
+@dataclass(frozen=True, slots=True)
+class Played:
+    """What came of one of the two runs. ``affected`` is a ratio, None where it is not trusted."""
+
+    name: Name
+    affected: float | None
+    gateway_timeouts: int
+    client_timeouts: int
+    errors: int
+    why: str
+    directory: str
+
+
+@dataclass(frozen=True, slots=True)
+class Proven:
+    """Whether the harm was shown: ``outcome`` as everywhere, `pass` where it was."""
+
+    proof: Proof
+    outcome: Literal["pass", "fail", "invalid"]
+    rows: tuple[Played, ...]
+    folder: Path
+
+
+def prove(
+    proof: Proof,
+    *,
+    seed: int = 1,
+    out: Path = Path("runs"),
+    where: Where = USUAL,
+    said: Callable[[str], None] = lambda line: None,
+) -> Proven:
+    """Play both, and compare. Raises `UsageError` for values that this harness cannot play."""
+    known(where.stack)
+    staged = {
+        "as audited": stage(proof, {}),
+        "with the remedy": stage(proof, proof.remedy),
+    }
+    utc = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    folder = out / f"{utc}-prove-{proof.rule}"
+    rows = []
+    with signals_interrupt(), Replays(1, name="prove", where=where) as replays:
+        for name, incident in staged.items():
+            said(f"{name}: {incident.name} is played")
+            rows.append(_played(name, incident, folder / name.replace(" ", "-"), seed, replays))
+            said(f"{name}: {_line(rows[-1])}")
+    found = Proven(proof, _outcome(*rows), tuple(rows), folder)
+    try:
+        write_text(folder / "proof.json", json.dumps(as_json(found), indent=2) + "\n")
+    except OSError as error:
+        raise unwritable(folder, error) from error
+    return found
+
+
+def stage(proof: Proof, remedy: Mapping[str, str]) -> Incident:
+    """The incident with the audited values, cut to its surge, in which nobody does anything.
+
+    Raises `UsageError` for values beyond what can be played.
+    """
+    length_s = proof.surge_s or SURGE_S
+    if length_s > LONGEST_S:
+        raise UsageError(
+            f"{proof.rule} would take a surge of {length_s:.0f} s to show, with these timeouts",
+            remedy=f"At most {LONGEST_S:.0f} s are played; give a higher --peak.",
+        )
+    overrides = {**proof.overrides(), **remedy}
+    try:
+        incident = load_incident(proof.incident, overrides)
+    except IncidentError as error:
+        raise UsageError(
+            f"the audited values are beyond what {proof.incident} can be played with here: "
+            f"{error.message}",
+            remedy="Audit one replica's configuration, or a smaller --peak.",
+        ) from None
+    begin_s = incident.outage.begin_s
+    end_s = begin_s + length_s
+    phases = tuple(
+        phase.model_copy(update={"settle_s": length_s, "plateau_s": 0.0})
+        if phase.at_s >= begin_s
+        else phase
+        for phase in incident.load.phases
+        if phase.at_s < end_s
+    )
+    timeline = tuple(e for e in incident.timeline if not e.response and e.at_s < end_s)
+    return incident.model_copy(
+        update={
+            "title": f"{incident.title} [{proof.rule}]",
+            "clock": incident.clock.model_copy(update={"duration_s": end_s}),
+            "outage": incident.outage.model_copy(update={"end_s": end_s}),
+            "load": incident.load.model_copy(update={"phases": phases}),
+            "replay": incident.replay.model_copy(
+                update={"drain_s": max(incident.replay.drain_s, incident.load.client.patience_s)}
+            ),
+            "timeline": timeline,
+            "expect": Expectations(users_affected=ExpectedShare(share=0.0)),
+            "whatif": None,
+            "postmortem": None,
+        }
+    )
+
+
+def _played(name: str, incident: Incident, folder: Path, seed: int, replays: Replays) -> Played:
+    called: Name = "as audited" if name == "as audited" else "with the remedy"
+    try:
+        folder.mkdir(parents=True)
+        write_text(folder / "incident.yaml", dump_incident(incident))
+    except OSError as error:
+        raise unwritable(folder, error) from error
+    try:
+        directory, _ = replays.run(
+            incident,
+            str(folder / "incident.yaml"),
+            seed=seed,
+            folder=folder,
+            log=folder / "run.log",
+        )
+        evidence = measure(read_recording(directory))
+    except PooldrillError as error:
+        return Played(called, None, 0, 0, 0, error.message, "")
+    distrust = [check.why for check in validity.checks(evidence) if check.outcome != "pass"]
+    counted = evidence.arrivals
+    return Played(
+        called,
+        None if distrust else evidence.users.affected_ratio,
+        counted.gateway_timeout,
+        counted.client_timeout,
+        counted.http_error,
+        "; ".join(distrust),
+        str(directory),
+    )
+
+
+def _outcome(audited: Played, remedied: Played) -> Literal["pass", "fail", "invalid"]:
+    if audited.affected is None or remedied.affected is None:
+        return "invalid"
+    return "pass" if audited.affected - remedied.affected >= HARM else "fail"
+
+
+def _line(row: Played) -> str:
+    if row.affected is None:
+        return f"not to be trusted ({row.why})"
+    return f"{row.affected:.1%} of the users affected"
+
+
+def as_json(proven: Proven) -> dict[str, object]:
+    """What was played, with each value's place, and what came of it."""
+    return {
+        "schema": 1,
+        "rule": proven.proof.rule,
+        "outcome": proven.outcome,
+        "incident": proven.proof.incident,
+        "audited": [
+            {
+                "setting": setting.path,
+                "value": setting.value,
+                "file": setting.place.file if setting.place else None,
+                "line": (setting.place.line or None) if setting.place else None,
+                "why": setting.why,
+            }
+            for setting in proven.proof.audited
+        ],
+        "remedy": dict(proven.proof.remedy),
+        "rows": [
+            {
+                "name": row.name,
+                "affected": row.affected,
+                "gateway_timeouts": row.gateway_timeouts,
+                "client_timeouts": row.client_timeouts,
+                "errors": row.errors,
+                "why": row.why,
+                "directory": row.directory,
+            }
+            for row in proven.rows
+        ],
+    }

@@ -1,0 +1,56 @@
+"""A finding is shown by two runs: as audited, and with the remedy."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from harness.audit.proofs import Proof, Setting
+from harness.errors import UsageError
+from harness.proving import prove, stage
+
+PLAYED = Proof(
+    "PD103",
+    "pool-wait-beyond-gateway",
+    (
+        Setting("service.pool.size", "4", None),
+        Setting("gateway.timeout", "1500ms", None),
+        Setting("load.phases.surge.rate", "20/s", None),
+    ),
+    {"service.pool.timeout": "500ms"},
+    surge_s=14.0,
+)
+
+
+def test_nobody_acts_and_the_surge_lasts_as_long_as_it_must() -> None:
+    incident = stage(PLAYED, {})
+    assert incident.timeline == ()
+    assert incident.outage.end_s - incident.outage.begin_s == 14
+    assert incident.clock.duration_s == incident.outage.end_s
+    assert (incident.service.pool.size, incident.service.pool.timeout_s) == (4, 30)
+    assert stage(PLAYED, PLAYED.remedy).service.pool.timeout_s == 0.5
+
+
+def test_values_beyond_the_harness_are_refused() -> None:
+    with pytest.raises(UsageError, match="beyond what pool-wait-beyond-gateway can be played"):
+        stage(PLAYED, {"service.replicas": "400"})
+
+
+def test_a_surge_of_minutes_is_not_waited_for() -> None:
+    long = Proof("PD103", "pool-wait-beyond-gateway", (), {}, surge_s=900.0)
+    with pytest.raises(UsageError, match="900 s"):
+        stage(long, {})
+
+
+@pytest.mark.slow
+def test_the_harm_is_shown_on_real_parts(tmp_path: Path) -> None:
+    said: list[str] = []
+    proven = prove(PLAYED, out=tmp_path, said=said.append)
+    assert proven.outcome == "pass", said
+    audited, remedied = proven.rows
+    assert audited.gateway_timeouts > remedied.gateway_timeouts
+    written = json.loads((proven.folder / "proof.json").read_text("utf-8"))
+    assert written["outcome"] == "pass"
+    assert [row["name"] for row in written["rows"]] == ["as audited", "with the remedy"]
