@@ -41,6 +41,7 @@ COPY dashboards dashboards
 COPY scenarios scenarios
 COPY auth_service auth_service
 COPY harness harness
+COPY docs/audit docs/audit
 RUN pip install --quiet --no-deps . && pip uninstall --quiet --yes pip
 
 FROM base AS pooldrill
