@@ -13,7 +13,14 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-BENCHMARKS = ("pool_instrumentation", "load_driver", "load_workers", "stack_ready", "alert_lab")
+BENCHMARKS = (
+    "pool_instrumentation",
+    "load_driver",
+    "load_workers",
+    "stack_ready",
+    "alert_lab",
+    "audit",
+)
 
 
 def main() -> int:
