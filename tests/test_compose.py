@@ -245,7 +245,8 @@ def test_the_services_image_needs_what_the_service_needs() -> None:
 
 def test_the_builder_is_sent_every_package() -> None:
     data = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
-    packages = set(data["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"])
+    wheel = data["tool"]["hatch"]["build"]["targets"]["wheel"]
+    packages = {*wheel["packages"], *wheel["force-include"]}
     sent = set(re.findall(r"^!(\S+)$", (ROOT / ".dockerignore").read_text("utf-8"), re.M))
     assert packages | {"pyproject.toml", "README.md", "docker"} == sent
 

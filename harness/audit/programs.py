@@ -24,9 +24,7 @@ from harness.audit.values import Place, Settings, Value, replaced
 ASIDE = frozenset({"alembic", "migrations", "migration", "scripts"})
 """Folders of code that changes the schema or is run by hand, and serves nobody."""
 
-HOSTS = frozenset(
-    {"DB_HOST", "DATABASE_HOST", "POSTGRES_HOST", "POSTGRESQL_HOST", "PGHOST", "PG_HOST"}
-)
+_HOST = re.compile(r"(^|_)(DB|DATABASE|PG|PGSQL|POSTGRES|POSTGRESQL)_?HOST(NAME)?$", re.IGNORECASE)
 """Variables by which images are commonly told of their database."""
 
 _ADDRESS = re.compile(r"^\s*(jdbc:)?(postgres(ql)?|postgis|pgsql)(\+\w+)?://", re.IGNORECASE)
@@ -180,9 +178,7 @@ def _deployed(deployment: Deployment, codes: Sequence[Code], sources: Sources) -
 
 
 def _is_connected(environment: Settings) -> bool:
-    return any(
-        _ADDRESS.match(text) or key.upper() in HOSTS for key, (text, _) in environment.items()
-    )
+    return any(_ADDRESS.match(text) or _HOST.search(key) for key, (text, _) in environment.items())
 
 
 def _programs(codes: Iterable[Code], sources: Sources) -> Iterator[list[Code]]:

@@ -40,6 +40,6 @@ def _unbounded(
             tries.place or place,
             f"{who} up to {attempts} times, so that {peak:g} logins a second become "
             f"{attempts * peak:g} attempts as soon as they fail, and the pools carry "
-            f"{carried:g}: an outage would outlast its cause",
+            f"{carried:.4g}: an outage would outlast its cause",
             "Give retries a budget (a tenth of the requests, say), with jitter.",
         )

@@ -58,7 +58,7 @@ def _carried(wanted_per_s: float, *pools: tuple[Workload, Pool]) -> Iterator[Fin
         ID,
         "error",
         pool.capacity.place or pool.place,
-        f"{whose} carry {' + '.join(shown)} = {carried:g} logins a second and are asked for "
+        f"{whose} carry {' + '.join(shown)} = {carried:.4g} logins a second and are asked for "
         f"{wanted_per_s:g} at the peak: ρ = {ratio:.2f}, and about {1 - 1 / ratio:.0%} of the "
         "logins fail while it lasts, before retries",
         f"Have {math.ceil(ratio * connections)} connections at least, and some to spare, or hold "

@@ -12,6 +12,7 @@ from rich.text import Text
 from harness.audit.chain import Chain
 from harness.audit.finding import SEVERITIES, Finding, Severity, Unknown, Unread
 from harness.audit.fixing import span
+from harness.audit.proofs import provable
 from harness.audit.review import Review, counts
 from harness.audit.rules import RULES
 from harness.audit.sources import BINARY
@@ -77,6 +78,10 @@ def _lines(review: Review, width: int | None, *, quiet: bool) -> Iterator[Text]:
     if review.findings:
         first = review.findings[0].id
         yield from _folded(Text(f"why: pooldrill audit --explain {first}", "dim"), width, 2)
+        played = next((each.id for each in review.findings if each.id in provable()), None)
+        if played is not None:
+            hint = f"see it happen with these values: add --prove {played}"
+            yield from _folded(Text(hint, "dim"), width, 2)
 
 
 def summary(review: Review) -> Text:

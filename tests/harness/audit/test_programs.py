@@ -221,3 +221,21 @@ def test_another_start_says_nothing_of_this_one() -> None:
     assert (
         one(*parts, reading(deployments=deployment(folder=".", runtime=own))).processes.known == 4
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "connected"),
+    [
+        ("DB_HOST", "db", True),
+        ("PAPERLESS_DBHOST", "db", True),
+        ("PGHOST", "db", True),
+        ("ANYTHING", "postgresql+psycopg://app@db/app", True),
+        ("REDIS_HOST", "cache", False),
+        ("PHOST", "db", False),
+    ],
+)
+def test_a_database_is_known_by_what_an_image_is_told(
+    name: str, text: str, connected: bool
+) -> None:
+    found = chain(reading(deployments=deployment(variables={name: text}))).workloads
+    assert bool(found) is connected

@@ -322,10 +322,11 @@ def test_a_picture_is_not_listed_but_a_file_that_should_be_read_is() -> None:
 
 def test_the_last_line_says_what_was_left_out() -> None:
     said = shown(EVERYTHING)
-    assert said[-3:] == [
+    assert said[-4:] == [
         "1 file audited: 1 error, 1 note, 3 that cannot be told, 1 suppressed",
         "12 files in tests/ passed over: --include-tests",
         "why: pooldrill audit --explain PD103",
+        "see it happen with these values: add --prove PD103",
     ]
 
 

@@ -3,7 +3,8 @@
 Source: https://flask-sqlalchemy.readthedocs.io/en/stable/config/
 """
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from harness.audit.chain import Pool
@@ -28,7 +29,7 @@ def flask_pools(module: Module) -> Iterator[Pool]:
         if each.owner is None or not any("Settings" in last_name(b) for b in each.owner.bases)
     ]
     options = [
-        *assigned(module, ENGINE_OPTIONS),
+        *_in_use(assigned(module, ENGINE_OPTIONS)),
         *(
             Assigned(call, given)
             for call in module.calls
@@ -49,6 +50,22 @@ def flask_pools(module: Module) -> Iterator[Pool]:
         if (pool := engine(making, url)) is not None:
             when = "it is made with the application, and no file says when that is"
             yield replace(pool, made_at_import=Value.unknown(when, place))
+
+
+_REHEARSAL = re.compile(r"^(Dev|Test|Local|Staging)|(Dev|Development|Test|Testing|Local)$")
+
+
+def _in_use(options: Iterable[Assigned]) -> list[Assigned]:
+    """Without what another class of configuration overrides, and what is for rehearsals alone."""
+    found = list(options)
+    bases = {last_name(base) for each in found if each.owner for base in each.owner.bases}
+    last = [each for each in found if each.owner is None or each.owner.name not in bases]
+    real = [
+        each
+        for each in last
+        if each.owner is None or not _REHEARSAL.search(each.owner.name.removesuffix("Config"))
+    ]
+    return real or last
 
 
 def _uses_flask(module: Module, urls: list[Assigned]) -> bool:

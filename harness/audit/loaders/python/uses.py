@@ -25,6 +25,7 @@ def uses(module: Module) -> tuple[Use, ...]:
     sources = Sources(module, makers)
     found = [
         *_nested(module, sources),
+        *_through_helpers(module, sources),
         *over_teardown(module),
         *in_middleware(module, sources),
         *_forking(module, makers),
@@ -56,8 +57,33 @@ def _second(module: Module, taken: Held, connections: int) -> Use:
     return Use("nested-checkout", place, connections=connections, pool=pool)
 
 
+def _through_helpers(module: Module, sources: Sources) -> Iterator[Use]:
+    """A connection is held, and a function of this file that takes one of its own is called."""
+    takes = {
+        function.name: [taken for taken, above in _withs(function, sources) if not above]
+        for function in module.functions
+    }
+    for function in module.functions:
+        for node, above in _held(function, sources):
+            if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name) or not above:
+                continue
+            own = takes.get(node.func.id, ())
+            held = above[-1]
+            if any(taken.kind != "session" and sources.are_one(held, taken) for taken in own):
+                yield _second(module, Held(held.source, held.kind, node), len(above) + 1)
+
+
 def _withs(function: Function, sources: Sources) -> Iterator[tuple[Held, tuple[Held, ...]]]:
     """Every connection that a ``with`` takes, and those that are held around it."""
+    for node, above in _held(function, sources):
+        if isinstance(node, ast.withitem):
+            taken = sources.held_by(node.context_expr)
+            if taken is not None:
+                yield taken, above
+
+
+def _held(function: Function, sources: Sources) -> Iterator[tuple[ast.AST, tuple[Held, ...]]]:
+    """Everything in a function's own body, and the connections that are held around it."""
     todo: list[tuple[ast.AST, tuple[Held, ...]]] = [
         (statement, ()) for statement in reversed(function.body)
     ]
@@ -65,12 +91,15 @@ def _withs(function: Function, sources: Sources) -> Iterator[tuple[Held, tuple[H
         node, above = todo.pop()
         if isinstance(node, Function | ast.Lambda | ast.ClassDef):
             continue
+        yield node, above
         if isinstance(node, ast.With | ast.AsyncWith):
             for item in node.items:
+                yield item, above
                 if (taken := sources.held_by(item.context_expr)) is not None:
-                    yield taken, above
                     above = (*above, taken)
-        todo += [(child, above) for child in reversed([*ast.iter_child_nodes(node)])]
+            todo += [(child, above) for child in reversed(node.body)]
+        else:
+            todo += [(child, above) for child in reversed([*ast.iter_child_nodes(node)])]
 
 
 def _forking(module: Module, makers: dict[int, str]) -> Iterator[Use]:

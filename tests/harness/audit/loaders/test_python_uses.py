@@ -251,3 +251,32 @@ def test_the_pool_of_a_second_connection_is_named(taken: str, pool: str) -> None
     text = f"def f():\n    with {taken} as a, {taken} as b:\n        ...\n"
     (code,) = read(python, "app/main.py", HEAD + text).codes
     assert [use.pool for use in code.uses] == [pool]
+
+
+HELPERS = """\
+from app.db import pool
+
+async def seen(user):
+    async with pool.connection() as connection:
+        await connection.execute("UPDATE members SET seen_at = now()")
+
+async def noted(connection, user):
+    await connection.execute("INSERT INTO notes VALUES (1)")
+
+async def rename(request):
+    async with pool.connection() as connection:
+        await connection.execute("UPDATE members SET name = 1")
+        await {call}
+"""
+
+
+@pytest.mark.parametrize(
+    ("call", "practices"),
+    [("seen(1)", ["nested-checkout"]), ("noted(connection, 1)", []), ("elsewhere(1)", [])],
+)
+def test_a_helper_of_the_file_may_take_the_second_connection(
+    call: str, practices: list[str]
+) -> None:
+    found = uses(HELPERS.format(call=call), head="")
+    assert [each[0] for each in found] == practices
+    assert all(each[1] == 13 for each in found), "where it is called"
