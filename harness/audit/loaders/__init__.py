@@ -26,6 +26,7 @@ from harness.audit.loaders import (
     prometheus_rules,
     python,
     spring,
+    start_scripts,
     systemd,
 )
 from harness.audit.reading import Reading
@@ -52,6 +53,7 @@ LOADERS: Sequence[Loader] = (
     dockerfile,
     procfile,
     systemd,
+    start_scripts,
     dotenv,
     pgbouncer,
     postgresql,
