@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import PurePath
 from typing import Any, TypeVar
 
@@ -20,9 +20,7 @@ def environment_of(
     deployment: Deployment, codes: Sequence[Code], files: Sequence[Environment]
 ) -> Settings:
     """What its processes find: its own variables over its files, placeholders filled in."""
-    named: dict[str, dict[str, tuple[str, Place]]] = {}
-    for each in files:  # an overlay adds to what its base has by that name
-        named.setdefault(each.name, {}).update(each.settings)
+    named = _named(files)
     beside = files_around(folder_of(deployment.place.file), files)
     found: dict[str, tuple[str, Place]] = {}
     for code in codes:
@@ -34,6 +32,14 @@ def environment_of(
     return {
         key: (interpolated(text, whole, key, beside), place) for key, (text, place) in found.items()
     }
+
+
+def _named(files: Iterable[Environment]) -> dict[str, dict[str, tuple[str, Place]]]:
+    """Files of variables by their names; an overlay adds to what its base has by that name."""
+    named: dict[str, dict[str, tuple[str, Place]]] = {}
+    for each in files:
+        named.setdefault(each.name, {}).update(each.settings)
+    return named
 
 
 def interpolated(text: str, environment: Settings, key: str, beside: Settings | None = None) -> str:
@@ -66,10 +72,10 @@ def settled(part: T, files: Sequence[Environment]) -> T:
     place: Place = part.place  # type: ignore[attr-defined]
     agreed: dict[str, tuple[str, Place]] = {}
     torn: set[str] = set()
-    for each in files:
-        if PurePath(each.name).name.startswith(".env"):
+    for name, settings in _named(files).items():
+        if PurePath(name).name.startswith(".env"):
             continue
-        for key, (text, where) in each.settings.items():
+        for key, (text, where) in settings.items():
             if key in agreed and agreed[key][0] != text:
                 torn.add(key)
             agreed[key] = text, where

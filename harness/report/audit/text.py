@@ -69,11 +69,11 @@ def _lines(review: Review, width: int | None, *, quiet: bool) -> Iterator[Text]:
         yield from _folded(text, width, 6)
     if told:
         yield Text()
-    chains = review.audit.chains
+    chains = review.audit.chains[::-1]  # last is what most files are part of
     for chain in chains[:MOST_CHAINS]:
         yield from _folded(chain_line(chain), width, 2)
     if len(chains) > MOST_CHAINS:
-        yield Text(f"… and {len(chains) - MOST_CHAINS} more chains, a file each", "dim")
+        yield Text(f"… and {_count(len(chains) - MOST_CHAINS, 'more chain')}", "dim")
     yield from _folded(summary(review), width, 2)
     if review.findings:
         first = review.findings[0].id

@@ -55,3 +55,16 @@ def test_a_benign_control_is_clean(file: Path) -> None:
     found = audit_files([file], Declared())
     assert found.files == (str(file),)
     assert [f.id for f in found.findings if f.severity != "note"] == []
+
+
+def test_our_own_stacks_are_sound() -> None:
+    """What we tell others to run is held against our own rules; notes are habits."""
+    root = SCENARIOS.parent
+    found = audit_files(
+        [root / name for name in ("docker-compose.yml", ".env", "deploy", "dashboards")],
+        Declared(),
+    )
+    grave = [(f.id, str(f.place)) for f in found.findings if f.severity != "note"]
+    assert grave == []
+    assert all(chain.pools() and chain.servers for chain in found.chains)
+    assert len(found.chains) == 3, "one an overlay"

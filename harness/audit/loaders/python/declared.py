@@ -40,7 +40,9 @@ def settings(module: Module) -> tuple[Setting, ...]:
     found = [*_constants(module)]
     for node in module.classes.values():
         if _is_settings(module, node):
-            fields = [*_fields(module, node, _prefix(module, node), _delimiter(node), 0)]
+            prefix = _configured(module, node, "env_prefix")
+            delimiter = _configured(module, node, "env_nested_delimiter")
+            fields = [*_fields(module, node, prefix, delimiter, 0)]
             found += [*fields, *_properties(module, node, {each.name: each for each in fields})]
     return tuple(found)
 
@@ -93,17 +95,18 @@ def _configuration(node: ast.ClassDef) -> dict[str, ast.expr]:
     return found
 
 
-def _prefix(module: Module, node: ast.ClassDef) -> str:
-    said = text_of(_configuration(node).get("env_prefix"))
-    if said is None:
-        above = [module.classes.get(last_name(base)) for base in node.bases]
-        inherited = [_configuration(each).get("env_prefix") for each in above if each is not None]
-        said = next((text for each in inherited if (text := text_of(each))), "")
-    return said
-
-
-def _delimiter(node: ast.ClassDef) -> str:
-    return text_of(_configuration(node).get("env_nested_delimiter")) or ""
+def _configured(module: Module, node: ast.ClassDef, key: str, depth: int = 0) -> str:
+    """A text of its configuration, its own or that of a class above; "" where none says it."""
+    said = text_of(_configuration(node).get(key))
+    if said is not None or depth >= DEEPEST:
+        return said or ""
+    above = [module.classes.get(last_name(base)) for base in node.bases]
+    inherited = (
+        _configured(module, each, key, depth + 1)
+        for each in above
+        if each is not None and each is not node
+    )
+    return next((text for text in inherited if text), "")
 
 
 def _fields(

@@ -145,3 +145,26 @@ def test_a_settings_class_of_another_framework_makes_no_engine() -> None:
         "    SQLALCHEMY_DATABASE_URI: str = ''\n"
     )
     assert pools(text) == {}
+
+
+INHERITED = """\
+from pydantic import BaseModel
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+class Pool(BaseModel):
+    size: int = 5
+
+class Common(BaseSettings):
+    model_config = SettingsConfigDict(env_nested_delimiter="__")
+
+class App(Common):
+    model_config = SettingsConfigDict(env_prefix="APP_")
+    pool: Pool = Pool()
+"""
+
+
+def test_what_a_settings_class_inherits_decides_its_variables() -> None:
+    found = read(python, "app/settings.py", INHERITED).settings
+    assert [(each.name, each.variable, each.text) for each in found] == [
+        ("size", "APP_POOL__SIZE", "5")
+    ]
