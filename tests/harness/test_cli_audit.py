@@ -17,7 +17,7 @@ import pytest
 from typer.testing import CliRunner
 
 from harness.audit import SEVERITIES, Finding, Severity
-from harness.audit.proofs import Proof
+from harness.audit.proofs import Proof, provable
 from harness.audit.rules import RULES
 from harness.audit.values import Place
 from harness.cli import app, audit_job
@@ -171,6 +171,11 @@ def test_every_rule_has_its_page_and_its_test(rule: object) -> None:
     for part in ("## Why", "## How to fix it"):
         assert part in page
     assert re.search(r"^Sources?: ", page, re.MULTILINE)
+    severity = re.search(r"^Severity: (.+?)\.?$", page, re.MULTILINE)
+    assert severity is not None
+    row = f"| [{name}]({name}.md) | {severity[1]} | {rule.TITLE} |"  # type: ignore[attr-defined]
+    assert row in (ROOT / "docs" / "audit" / "README.md").read_text("utf-8")
+    assert (f"--prove {name}" in page) is (name in provable())
     tests = ROOT / "tests" / "harness" / "audit" / "rules" / f"test_{name.lower()}.py"
     assert tests.exists()
 
