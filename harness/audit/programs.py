@@ -314,9 +314,9 @@ def _filled(codes: Sequence[Code]) -> list[Code]:
     """
     found = list(codes)
     for code in codes:
-        if not _is_python(code) or len(code.pools) != 1 or code.pools[0].size.is_known:
+        if not _is_python(code) or len(code.pools) != 1 or not _asks_a_file(code.pools[0]):
             continue
-        says = [each for each in found if not _is_python(each) and len(each.pools) == 1]
+        says = [each for each in found if _says(each, code.pools[0])]
         near = max((common(code.folder, each.place.file) for each in says), default=0)
         nearest = [each for each in says if common(code.folder, each.place.file) == near]
         if len(nearest) != 1:
@@ -329,6 +329,19 @@ def _filled(codes: Sequence[Code]) -> list[Code]:
         found.remove(own)
         found[found.index(code)] = replace(code, pools=(whole,))
     return found
+
+
+def _asks_a_file(pool: Pool) -> bool:
+    """Whether its size is not known, and is no environment variable's either."""
+    variable = pool.size.variable
+    return not pool.size.is_known and (variable is None or variable.attribute)
+
+
+def _says(code: Code, pool: Pool) -> bool:
+    """Whether it is a configuration file that may be about ``pool``: not another product's."""
+    if _is_python(code) or len(code.pools) != 1:
+        return False
+    return code.pools[0].implementation in ("unknown", "none", pool.implementation)
 
 
 def _is_python(code: Code) -> bool:

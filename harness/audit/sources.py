@@ -111,7 +111,9 @@ def _below(root: Path, selection: Selection, passed_over: Counter[str]) -> Itera
             name for name in folders if name not in PASSED_OVER and not selection.passes_over(name)
         )
         for name in sorted(names):
-            if not selection.excludes(path := Path(folder, name)):
+            path = Path(folder, name)
+            # A link that leads nowhere holds nothing.
+            if not selection.excludes(path) and (path.exists() or not path.is_symlink()):
                 yield path
 
 

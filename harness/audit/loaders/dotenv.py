@@ -17,10 +17,12 @@ from harness.audit.values import Place
 
 _NAME = re.compile(r"^(\.env([.-].+)?|.+\.env|env\.(example|sample|template|dist))$")
 
+NOT_VARIABLES = (".py", ".ts", ".js", ".patch", ".diff")
+
 
 def recognises(file: SourceFile) -> bool:
     """By its name; a template (`.env.example`) is one as well."""
-    return bool(_NAME.match(file.path.name)) and not file.path.name.endswith((".py", ".ts", ".js"))
+    return bool(_NAME.match(file.path.name)) and not file.path.name.endswith(NOT_VARIABLES)
 
 
 def load(file: SourceFile) -> Reading:

@@ -189,6 +189,19 @@ def test_code_whose_pool_a_configuration_file_sizes_is_one_pool() -> None:
     assert found.pools[0].implementation == "sqlalchemy"
 
 
+@pytest.mark.parametrize(
+    ("code_size", "product"),
+    [(asked_for("DB_POOL"), "sqlalchemy"), (Value.unknown("it is computed"), "hikari")],
+)
+def test_another_programs_file_sizes_nothing(code_size: Value[float], product: str) -> None:
+    """A variable decides the one; the other is a Java program's."""
+    found = chain(
+        Reading(codes=(code("api/db.py", size=code_size),)),
+        Reading(codes=(code("shop/application.yml", size=at(7.0), implementation=product),)),
+    )
+    assert sorted(size(each).known or 0 for each in found.workloads) == [0, 7]
+
+
 def test_migrations_serve_nobody() -> None:
     assert chain(Reading(codes=(code("alembic/env.py"),))).workloads == ()
 

@@ -78,3 +78,9 @@ def test_the_same_is_said_of_a_path_alone(tmp_path: Path, name: str, admitted: b
 def test_a_path_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="does not exist"):
         find([tmp_path / "nowhere"])
+
+
+def test_a_link_that_leads_nowhere_is_no_file(tmp_path: Path) -> None:
+    (tmp_path / "real.env").write_text("A=1", "utf-8")
+    (tmp_path / "gone.env").symlink_to(tmp_path / "nowhere")
+    assert [path.name for path in find([tmp_path]).files] == ["real.env"]

@@ -1,0 +1,3 @@
+-- The exporter must see the server when it is full.
+CREATE ROLE exporter LOGIN PASSWORD 'hunter2-canary';
+GRANT pg_monitor TO exporter;

@@ -1,0 +1,20 @@
+import os
+
+from psycopg_pool import AsyncConnectionPool
+
+pool = AsyncConnectionPool(
+    os.environ["DATABASE_URL"],
+    min_size=10,
+    max_size=10,
+    max_waiting=60,
+    max_lifetime=1800,
+    check=AsyncConnectionPool.check_connection,
+    open=False,
+)
+
+
+async def write_audit(connection, user: int, what: str) -> None:
+    """In the caller's transaction."""
+    await connection.execute(
+        "INSERT INTO audit (member, what) VALUES (%s, %s)", (user, what)
+    )

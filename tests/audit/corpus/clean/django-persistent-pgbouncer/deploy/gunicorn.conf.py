@@ -1,0 +1,6 @@
+bind = "unix:/run/polls/gunicorn.sock"
+workers = 9
+worker_class = "sync"
+timeout = 20
+max_requests = 1000
+max_requests_jitter = 100
