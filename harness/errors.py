@@ -20,6 +20,11 @@ class ExitCode(IntEnum):
     INFRASTRUCTURE = 4
 
 
+def printable(name: str) -> str:
+    """A file's name with a sign for each control character: some move a cursor or end a line."""
+    return "".join(sign if sign.isprintable() else "\ufffd" for sign in name)
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """One thing wrong with an input: where it stands and what would be right."""
@@ -30,7 +35,8 @@ class Problem:
     field: str | None = None
 
     def __str__(self) -> str:
-        place = ":".join(str(part) for part in (self.file, self.line) if part is not None)
+        parts = (None if self.file is None else printable(self.file), self.line)
+        place = ":".join(str(part) for part in parts if part is not None)
         head = ": ".join(part for part in (place, self.field) if part)
         return f"{head}: {self.message}" if head else self.message
 

@@ -7,6 +7,7 @@ names each file, never a half-filled value.
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
@@ -304,6 +305,12 @@ def write_parquet(path: Path, frame: pl.DataFrame) -> None:
 @contextmanager
 def _replacing(path: Path) -> Iterator[Path]:
     """A path beside ``path`` to write to; it takes its place when that succeeded, else it goes."""
+    if os.path.isdir(path):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if os.path.exists(path) and not os.path.isfile(path):
+        yield path  # a pipe or a device is written to: in its place a file would be in the way
+        return
+    path = Path(os.path.realpath(path))  # a link stays a link
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         yield beside

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import io
+import os
 import sys
 from typing import Any
 
@@ -19,6 +22,7 @@ from harness.errors import AuditInputError, ExitCode, IncidentError, PooldrillEr
 def main() -> None:
     """Entry point: known errors become their text and exit code, not a traceback."""
     as_json = "--json" in sys.argv
+    _usable_streams()
     try:
         app()
     except PooldrillError as error:
@@ -32,10 +36,27 @@ def main() -> None:
         # The reader of a pipe has gone: nothing is left to say to it.
         sys.stderr.close()
         raise SystemExit(ExitCode.PASS) from None
-    except Exception:  # noqa: BLE001 - said in full, and not as a verdict
+    except Exception as error:  # noqa: BLE001 - said in full, and not as a verdict
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            err.print(f"[bold red]error[/] {error.strerror}: what was to be said is not whole")
+            raise SystemExit(ExitCode.INVALID) from None
         # A defect of ours must not leave with Python's exit code 1, which means "fail".
         err.print_exception()
         raise SystemExit(ExitCode.INVALID) from None
+
+
+def _usable_streams() -> None:
+    """Streams that are there and take every sign.
+
+    A caller may have closed one; a terminal may lack a sign; a file's name may be no UTF-8.
+    """
+    if sys.stdin is None:
+        sys.stdin = open(os.devnull, encoding="utf-8")  # noqa: SIM115 - until the process ends
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _error_dict(error: PooldrillError) -> dict[str, Any]:
