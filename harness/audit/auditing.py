@@ -4,18 +4,32 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
+from harness.audit.calls import across
 from harness.audit.chain import Chain, Declared
+from harness.audit.compose_files import extending
 from harness.audit.finding import SEVERITIES, Finding, Severity, Unknown, Unread
 from harness.audit.join import joined, variant_of
 from harness.audit.loaders import load
+from harness.audit.nginx_files import included
 from harness.audit.reading import Reading
-from harness.audit.rules import RULES
+from harness.audit.rules import RULES, Rule
 from harness.audit.server_files import together
 from harness.audit.sources import Selection, SourceFile, find, read
 from harness.audit.values import Place
+
+NOTHING = Reading()
+
+TELLING_NAMES = frozenset(
+    {
+        *(f"{name}.{end}" for name in ("compose", "docker-compose") for end in ("yaml", "yml")),
+        *("Dockerfile", "Procfile", "nginx.conf", "haproxy.cfg", "pgbouncer.ini"),
+        *("postgresql.conf", "prometheus.yml", "alertmanager.yml", "gunicorn.conf.py"),
+    }
+)
+"""A file of such a name in which no loader finds its format is said, and not passed over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +51,17 @@ class Audit:
     sources: Mapping[str, SourceFile] = field(default_factory=dict, repr=False, compare=False)
     chains: tuple[Chain, ...] = field(default=(), repr=False, compare=False)
     """What the files say, joined: of each file that has a whole chain, and of all others."""
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no part of a chain was found, so that there was nothing to judge."""
+        parts = (
+            getattr(chain, each.name)
+            for chain in self.chains
+            for each in fields(chain)
+            if isinstance(getattr(chain, each.name), tuple)
+        )
+        return not self.files or not (self.findings or self.unknown or any(parts))
 
     def reaching(self, severity: Severity) -> tuple[Finding, ...]:
         """The findings that are at least so grave."""
@@ -61,7 +86,7 @@ def audit_files(
     """
     found = find(paths, selection)
     audit = audit_sources((read(path, str(path)) for path in found.files), declared, live=live)
-    return replace(audit, passed_over=found.passed_over)
+    return replace(audit, unread=(*audit.unread, *found.unread), passed_over=found.passed_over)
 
 
 def audit_sources(
@@ -76,6 +101,7 @@ def audit_sources(
     lived += [part.place.file for each in readings for part in each.poolers]
     unread: list[Unread] = []
     sources: dict[str, SourceFile] = {}
+    understood: list[str] = []
     for file in files:
         if not isinstance(file, SourceFile):
             unread.append(file)
@@ -86,10 +112,15 @@ def audit_sources(
             unread.append(Unread(file.name, f"its loader failed: {type(error).__name__}"))
             continue
         if reading is None:
+            if file.path.name in TELLING_NAMES:
+                unread.append(Unread(file.name, "empty, or not what its name says"))
             continue
         readings.append(replace(reading, variant=variant_of(file.name)))
-        unread += reading.unread
         sources[file.name] = file
+        if not reading.unread or replace(reading, unread=()) != NOTHING:
+            understood.append(file.name)
+    readings = across(included(extending(readings)))
+    unread += [each for reading in readings if not reading.live for each in reading.unread]
     readings.append(of_servers := together(readings))
     unread += of_servers.unread
     chains = joined(readings, declared)
@@ -103,14 +134,14 @@ def audit_sources(
         findings,
         unknown,
         tuple(unread),
-        (*lived, *sources),
+        (*lived, *understood),
         lines,
         sources=sources,
         chains=chains,
     )
 
 
-_SECRETIVE = re.compile(r"pass|pwd|secret|token|key|://|@", re.IGNORECASE)
+_SECRETIVE = re.compile(r"pass|pw|secret|token|key|cred|bearer|private|://|@", re.IGNORECASE)
 
 
 def may_be_secret(line: str) -> bool:
@@ -122,7 +153,7 @@ def line_at(place: Place, sources: Mapping[str, SourceFile]) -> str | None:
     """The line of ``place``, secrets and all; None where it has none."""
     if place.file not in sources or place.line < 1:
         return None
-    lines = sources[place.file].text.splitlines()
+    lines = sources[place.file].lines
     return lines[place.line - 1] if place.line <= len(lines) else None
 
 
@@ -132,7 +163,7 @@ def judged(*chains: Chain) -> tuple[tuple[Finding, ...], tuple[Unknown, ...]]:
     One value may be that of many workloads, of an image that twenty services share: what a rule
     says of one place it says once, and how often it holds.
     """
-    said = [each for chain in chains for rule in RULES for each in rule.check(chain)]
+    said = [each for chain in chains for rule in RULES for each in _checked(rule, chain)]
     findings: dict[tuple[str, Severity, Place], set[Finding]] = {}
     unknown: dict[tuple[str, Place | None], set[Unknown]] = {}
     for each in said:
@@ -146,6 +177,16 @@ def judged(*chains: Chain) -> tuple[tuple[Finding, ...], tuple[Unknown, ...]]:
         tuple(sorted(whole, key=lambda f: (SEVERITIES.index(f.severity), f.id, f.place))),
         tuple(sorted(lacking, key=lambda u: (u.id, str(u.place), u.needs))),
     )
+
+
+def _checked(rule: Rule, chain: Chain) -> list[Finding | Unknown]:
+    """What a rule says; one that fails, by a defect of ours, could not tell."""
+    try:
+        return list(rule.check(chain))
+    except Exception as error:  # noqa: BLE001 - the other rules' findings are not lost for it
+        return [
+            Unknown(rule.ID, None, f"a rule without a defect: it failed: {type(error).__name__}")
+        ]
 
 
 def _once(group: list[Finding]) -> Finding:

@@ -39,7 +39,8 @@ def fingerprints(
         said = (finding.id, named(finding.place.file), finding.place.key, _line(finding, sources))
         parts = (*said, str(seen[said]))
         seen[said] += 1
-        found[finding] = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:HEX_DIGITS]
+        text = "\0".join(parts).encode("utf-8", "surrogateescape")  # a name may be any bytes
+        found[finding] = hashlib.sha256(text).hexdigest()[:HEX_DIGITS]
     return found
 
 

@@ -7,9 +7,10 @@ import itertools
 import os
 import re
 import shutil
+import stat
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,10 +19,12 @@ from harness.audit.chain import Declared
 from harness.audit.finding import Edit, Finding
 from harness.audit.loaders import load
 from harness.audit.reading import Reading
-from harness.audit.sources import SourceFile, read
-from harness.errors import UsageError
+from harness.audit.sources import SourceFile, lines_of, read
+from harness.errors import UsageError, printable
 
 BOM = b"\xef\xbb\xbf"
+WRITABLE = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
+_SETTING = re.compile(r"(?P<indent>\s*)(?:- )?['\"]?[\w.-]+['\"]?\s*(?:[:=]\s*[^\s=]|:$)")
 HIDDEN = "… (a line that may hold a secret)"
 
 _BETWEEN = r"""['"]?[\s:=(]{1,8}['"]?"""
@@ -87,7 +90,7 @@ def fixed(
 
 def edited(edit: Edit, text: str) -> str | None:
     """``text`` with the edit in it; None where the old value does not stand there, just once."""
-    lines = text.splitlines(keepends=True)
+    lines = lines_of(text)
     number = edit.place.line - 1
     if not 0 <= number < len(lines) or "\n" in edit.new_text or "\r" in edit.new_text:
         return None
@@ -103,7 +106,7 @@ def edited(edit: Edit, text: str) -> str | None:
 
 def span(edit: Edit, text: str) -> tuple[int, int] | None:
     """Where in its line the old value stands, as columns from 0; None where it does not."""
-    lines = text.splitlines()
+    lines = lines_of(text)
     number = edit.place.line - 1
     return _value(edit, lines[number]) if 0 <= number < len(lines) else None
 
@@ -115,8 +118,8 @@ def unified(fixes: Fixes) -> Iterator[str]:
         if finding.edit is not None:
             edits.setdefault(finding.edit.place.file, []).append(finding.edit)
     for name in fixes.changed:
-        before = fixes.before[name].text.splitlines()
-        after = fixes.after[name].text.splitlines()
+        before = fixes.before[name].lines
+        after = fixes.after[name].lines
         yield from difflib.unified_diff(
             _shown(before, before, after), _shown(after, before, after), name, name, lineterm=""
         )
@@ -135,8 +138,13 @@ def write(fixes: Fixes) -> tuple[str, ...]:
         now = read(real, name)
         if not isinstance(now, SourceFile) or now.text != source.text:
             raise UsageError(
-                f"{name} has changed since it was read: nothing was written",
+                f"{printable(name)} has changed since it was read: nothing was written",
                 remedy="Audit again.",
+            )
+        if not real.stat().st_mode & WRITABLE or not os.access(real, os.W_OK):
+            raise UsageError(
+                f"{printable(name)} is read-only: nothing was written",
+                remedy="Permit writing it first.",
             )
         mark = BOM if real.read_bytes().startswith(BOM) else b""
         contents[real] = mark + fixes.after[name].text.encode("utf-8")
@@ -154,7 +162,7 @@ def _replace(contents: Mapping[Path, bytes]) -> None:
                 beside = path.with_name(f".{path.name}.{os.getpid()}")
                 beside_all.callback(beside.unlink, missing_ok=True)
                 beside.write_bytes(content)
-                shutil.copymode(path, beside)
+                _like(path, beside)
                 ready.append((beside, path))
             for beside, path in ready:
                 old = path.read_bytes()
@@ -167,6 +175,14 @@ def _replace(contents: Mapping[Path, bytes]) -> None:
                 f"{error.filename or 'a file'} cannot be written: {error.strerror}; "
                 "nothing was changed"
             ) from None
+
+
+def _like(path: Path, beside: Path) -> None:
+    """The owner and mode of ``path``; who may not give a file away keeps it."""
+    now = path.stat()
+    with suppress(OSError):
+        os.chown(beside, now.st_uid, now.st_gid)
+    shutil.copymode(path, beside)
 
 
 class _Remembering:
@@ -231,15 +247,22 @@ def _as_written(old: str, new: str) -> str:
 
 
 def _shown(lines: list[str], before: list[str], after: list[str]) -> list[str]:
-    """Edits keep the number of lines, so that each has its counterpart."""
+    """Edits keep the number of lines, so that each has its counterpart.
+
+    What follows a line with a secret may be more of it, a block or a key of several lines: it is
+    hidden up to the next setting that stands no deeper.
+    """
     shown = []
+    depth: int | None = None
     for line, old, new in zip(lines, before, after, strict=True):
-        if not may_be_secret(line):
-            shown.append(line)
-        elif old == new:
-            shown.append(HIDDEN)
+        setting = _SETTING.match(line)
+        if setting is not None and (depth is None or len(setting["indent"]) <= depth):
+            depth = None
+        if may_be_secret(line):
+            depth = len(line) - len(line.lstrip()) if depth is None else depth
+            shown.append(HIDDEN if old == new else _changed_part(line, old, new))
         else:
-            shown.append(_changed_part(line, old, new))
+            shown.append(line if depth is None or old != new else HIDDEN)
     return shown
 
 

@@ -9,13 +9,14 @@ from dataclasses import replace
 from itertools import chain as flat
 from typing import Any, TypeVar
 
-from harness.audit.chain import Chain, Declared, Pool, Pooler, Server, Workload
+from harness.audit.chain import Chain, Declared
 from harness.audit.environments import settled
 from harness.audit.merging import deployments_of, mounted
+from harness.audit.parts import Pool, Pooler, Server, Workload
 from harness.audit.paths import common
 from harness.audit.programs import Sources, workloads_of
 from harness.audit.reading import Environment, Reading, Service
-from harness.audit.server_files import with_roles
+from harness.audit.server_files import pooler_with_roles, with_roles
 from harness.audit.values import Place, Value
 
 SAID = Place("the command line")
@@ -70,12 +71,14 @@ def _chain(readings: tuple[Reading, ...], declared: Declared) -> Chain:
     services = _all(readings, "services")
     files = _all(readings, "environments")
     servers = _ends(_all(readings, "servers"), files, services)
+    roles = _all(readings, "role_settings")
     poolers = tuple(
-        replace(each, reaches=each.reaches or _server_behind(each, servers))
+        pooler_with_roles(
+            replace(each, reaches=each.reaches or _server_behind(each, servers)), roles
+        )
         for each in _ends(_all(readings, "poolers"), files, services)
     )
     workloads = (*_all(readings, "workloads"), *workloads_of(_sources(readings, services)))
-    roles = _all(readings, "role_settings")
     return Chain(
         clients=_all(readings, "clients"),
         gateways=tuple(settled(each, files) for each in _all(readings, "gateways")),

@@ -16,9 +16,9 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import namedtuple_row
 
-from harness.audit.chain import Pooler, Server
 from harness.audit.loaders.pgbouncer import DATABASES, database_of, pooler_of
 from harness.audit.loaders.postgresql import CHAINED, server_of
+from harness.audit.parts import Pooler, Server
 from harness.audit.reading import Membership, Reading, RoleSetting
 from harness.audit.server_files import RESERVED_SLOT, SUPERUSER, WATCHING
 from harness.audit.values import Place, Value
@@ -72,7 +72,13 @@ GROUP BY 1 ORDER BY 2 DESC, 1
 
 def dsn_of(option: str | None, environment: Mapping[str, str] = os.environ) -> str | None:
     """The DSN that is asked for: the option's, else the environment's; None for no live audit."""
-    return option if option is not None else environment.get(DSN)
+    if option is not None:
+        return option
+    given = environment.get(DSN)
+    if given is not None and not given.strip():
+        # As a secret that a CI server does not hand out: neither a DSN nor no wish for an audit.
+        raise UsageError(f"{DSN} is empty", remedy="Fill it, or unset it to audit files alone.")
+    return given
 
 
 def read(dsn: str) -> Reading:
@@ -90,7 +96,7 @@ def read(dsn: str) -> Reading:
             "the DSN is not understood",
             remedy="Write postgresql://user@host:5432/database, or libpq's keywords.",
         ) from None
-    where = _shown(given.get("host") or given.get("service"))
+    where = _shown("" if _torn(dsn) else given.get("host") or given.get("service"))
     try:
         return asyncio.run(_read(dsn))
     except (psycopg.Error, TimeoutError, ValueError) as error:
@@ -118,6 +124,16 @@ def _address(connection: psycopg.AsyncConnection[Any]) -> str:
     scheme = "pgbouncer" if _is_console(connection) else "postgres"
     host = info.host if not info.host.startswith("/") else "localhost"
     return f"{scheme}://{host}:{info.port}/{info.dbname}"
+
+
+def _torn(dsn: str) -> bool:
+    """Whether a password may stand where the host should: an ``@`` or ``/`` of it is not escaped.
+
+    https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING-URIS
+    """
+    _, scheme, rest = dsn.partition("://")
+    authority, _, behind = rest.partition("/")
+    return bool(scheme) and ("@" in behind or authority.count("@") > 1)
 
 
 async def _rows(cursor: psycopg.AsyncCursor[Any], query: str) -> list[_Row]:
@@ -272,6 +288,11 @@ _PASSWORD = re.compile(
     r"database .* does not exist|no such database|no such user|not allowed",
     re.IGNORECASE,
 )
+_NO_DSN = re.compile(
+    r"bad value for|invalid [\w\s]+ value|invalid port number|invalid integer value|service file|"
+    r"definition of service|(certificate|key) file .* does not exist",
+    re.IGNORECASE,
+)
 _LATE = re.compile(r"timeout|timed out", re.IGNORECASE)
 
 
@@ -289,6 +310,11 @@ def _refuse(error: Exception, where: str) -> NoReturn:
         raise UsageError(
             f"{where} does not let the audit in or does not let it read",
             remedy="Check user, database and password (PGPASSFILE keeps it off the command line).",
+        ) from None
+    if _NO_DSN.search(text):
+        raise UsageError(
+            f"the DSN of {where} cannot be used: an option, a port, a service or a file in it",
+            remedy="psql with the same DSN says which.",
         ) from None
     if isinstance(error, TimeoutError) or state == "57014" or _LATE.search(text):
         raise DatabaseRefusedError(

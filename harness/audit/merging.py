@@ -10,24 +10,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import fields, is_dataclass, replace
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
-from harness.audit.chain import Pooler, Server, Target
+from harness.audit.parts import Pooler, Server, Target
 from harness.audit.paths import folder_of
 from harness.audit.reading import Deployment, Scale, Service
 from harness.audit.values import Place, Value
-
-
-class Named(Protocol):
-    """A part of the chain."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def place(self) -> Place: ...
-    @property
-    def hosts(self) -> tuple[str, ...]: ...
-
 
 Part = TypeVar("Part", bound=Pooler | Server)
 _STRENGTH = {"file": 2, "default": 1, "unknown": 0}

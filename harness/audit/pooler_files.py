@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from harness.audit.chain import Pooler
 from harness.audit.finding import Unread
 from harness.audit.loaders.pgbouncer import (
     DATABASES,
@@ -16,6 +15,7 @@ from harness.audit.loaders.pgbouncer import (
     mode_of,
     pooler_of,
 )
+from harness.audit.parts import Pooler
 from harness.audit.reading import PoolerFile, UserList
 from harness.audit.values import Place, Value
 
@@ -63,19 +63,19 @@ def _pooler(file: PoolerFile, reader: _Reader, lists: Sequence[UserList]) -> Poo
     )
     pooler = pooler_of(
         mode_of(settings, databases),
-        name=file.place.file,
+        name="PgBouncer",
         place=place,
         databases=tuple(database_of(name, *said) for name, said in databases.items()),
         incomplete=reader.lacks,
     )
-    return replace(pooler, users=_users(pooler, lists))
+    return replace(pooler, users=_users(pooler, os.path.dirname(file.place.file), lists))
 
 
-def _users(pooler: Pooler, lists: Sequence[UserList]) -> Value[int]:
+def _users(pooler: Pooler, folder: str, lists: Sequence[UserList]) -> Value[int]:
     """How many the list beside it has that bears the name of its ``auth_file``."""
     if not pooler.users_file:
         return Value.unknown(f"{pooler.name} names no auth_file", pooler.place)
-    folder, name = os.path.dirname(pooler.name), os.path.basename(pooler.users_file)
+    name = os.path.basename(pooler.users_file)
     for each in lists:
         if os.path.normpath(each.place.file) == os.path.normpath(os.path.join(folder, name)):
             return Value.at(each.users, each.place)

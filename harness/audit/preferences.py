@@ -100,11 +100,11 @@ def preferences_for(paths: Iterable[Path]) -> Path | None:
     """
     folder = _common(paths)
     above = (folder, *folder.parents)
-    top = next((n for n, each in enumerate(above) if (each / ".git").exists()), 0)
+    top = next((n for n, each in enumerate(above) if os.path.lexists(each / ".git")), 0)
     for each in above[: top + 1]:
-        if (each / OWN_FILE).is_file():
+        if os.path.isfile(each / OWN_FILE):
             return each / OWN_FILE
-        if (each / PYPROJECT).is_file() and _has_section(each / PYPROJECT):
+        if os.path.isfile(each / PYPROJECT) and _has_section(each / PYPROJECT):
             return each / PYPROJECT
     return None
 
@@ -158,7 +158,8 @@ def read_preferences(file: Path, folder: Path, known: Collection[str]) -> Prefer
 
 
 def _common(paths: Iterable[Path]) -> Path:
-    folders = [path if path.is_dir() else path.parent for path in paths]
+    # A folder that may not be looked into is no error here: the audit itself says so.
+    folders = [path if os.path.isdir(path) else path.parent for path in paths]
     return Path(os.path.commonpath([os.path.realpath(folder) for folder in folders]))
 
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import PurePath
 from typing import Any
 
-from harness.audit.chain import Pool, Workload
 from harness.audit.environments import (
     Resolver,
     environment_of,
@@ -17,9 +16,10 @@ from harness.audit.environments import (
 )
 from harness.audit.loaders.service import completed
 from harness.audit.merging import merged
+from harness.audit.parts import Pool, Workload
 from harness.audit.paths import common, is_within, parts_of
 from harness.audit.reading import Code, Deployment, Environment, Runtime, Setting
-from harness.audit.values import Place, Settings, Value, replaced
+from harness.audit.values import Place, Settings, Value, read_at, replaced
 
 ASIDE = frozenset({"alembic", "migrations", "migration", "scripts"})
 """Folders of code that changes the schema or is run by hand, and serves nobody."""
@@ -322,13 +322,32 @@ def _filled(codes: Sequence[Code]) -> list[Code]:
         if len(nearest) != 1:
             continue
         (own,) = nearest
-        pool = code.pools[0]
+        pool = replaced(code.pools[0], _as_said(own))
         whole = replace(
             merged(own.pools[0], pool), name=pool.name, implementation=pool.implementation
         )
         found.remove(own)
         found[found.index(code)] = replace(code, pools=(whole,))
-    return found
+    making = {pool.implementation for code in found if _is_python(code) for pool in code.pools}
+    return [
+        code
+        for code in found
+        if not code.given or not making & {pool.implementation for pool in code.pools}
+    ]
+
+
+def _as_said(own: Code) -> Callable[[Value[Any]], Value[Any]]:
+    """Values that code reads from the file by a setting's name, as its section has that."""
+    settings = {name.lower(): said for name, said in own.said.items()}
+
+    def read(value: Value[Any]) -> Value[Any]:
+        variable = value.variable
+        if variable is None or not variable.attribute or variable.name.lower() not in settings:
+            return value
+        text, place = settings[variable.name.lower()]
+        return read_at(text, place, variable.name, variable.read, partial=variable.partial)
+
+    return read
 
 
 def _asks_a_file(pool: Pool) -> bool:
@@ -357,8 +376,8 @@ def _threaded(pool: Pool, runtime: Runtime | None) -> Pool:
         whose = f"Django: a connection for each of {threads.known:g} threads"
         size = Value(threads.known, "default", threads.place or pool.place, whose)
         pool = replace(pool, size=size, max_overflow=Value.default(0.0, "Django", pool.place))
-    return (
-        pool
-        if pool.threads.origin == "file"
-        else replace(pool, threads=threads.or_else(pool.threads))
-    )
+    if pool.threads.origin == "file":
+        return pool
+    limits = [each for each in (threads, pool.threads) if each.known is not None]
+    # A framework's limiter stands behind its server's: the smaller one lets nobody else through.
+    return replace(pool, threads=min(limits, key=lambda each: each.known or 0.0, default=threads))

@@ -11,8 +11,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from harness.audit.chain import Chain, Gateway, Pool, Workload
+from harness.audit.chain import Chain
 from harness.audit.finding import Finding
+from harness.audit.parts import Gateway, Pool, Workload
+from harness.audit.rules.inputs import used_at_most
 from harness.audit.values import Place, Value
 from harness.errors import UsageError
 
@@ -69,11 +71,11 @@ class _Subject:
     @property
     def carried_per_s(self) -> float | None:
         """Requests a second of all processes together; None where something is unknown."""
-        count, capacity = self.workload.instances.known, self.pool.capacity.known
+        count, used = self.workload.instances.known, used_at_most(self.workload, self.pool)
         hold_s = self.workload.hold_s.known
-        if count is None or capacity is None or not hold_s:
+        if count is None or used is None or not hold_s:
             return None
-        return count * capacity / hold_s
+        return count * used / hold_s
 
 
 def proof(finding: Finding, chain: Chain) -> Proof:
@@ -110,22 +112,39 @@ def _undersized(subject: _Subject) -> Proof:
     hold_s = _needed(subject.workload.hold_s, "how long a request holds a connection (--hold)")
     peak = _needed(subject.chain.peak_per_s, "the peak (--peak)")
     carried = subject.carried_per_s or 0.0
+    if carried >= peak:
+        raise UsageError("PD142: these pools carry the peak, and no incident plays what stops it")
+    size = math.ceil(SPARE * peak * hold_s / instances)
+    threads = _threads_that_bind(subject)
     audited = (
         *_fleet(subject),
-        *_pool(subject.pool),
+        *(each for each in _pool(subject.pool) if not threads or "implementation" not in each.path),
+        *threads,
         *_gateway(subject),
         _setting("service.work", _seconds(hold_s), subject.workload.hold_s),
         _setting("load.phases.surge.rate", f"{peak:g}/s", subject.chain.peak_per_s),
         _derived("load.phases.baseline.rate", f"{min(8.0, 0.4 * carried):g}/s", "below capacity"),
         _room(subject),
     )
-    size = math.ceil(SPARE * peak * hold_s / instances)
     remedy = {
+        **({"service.pool.threads": str(size)} if threads else {}),
         "service.pool.size": str(size),
         "service.pool.max_overflow": "0",
         "database.max_connections": str(_connections(instances * size)),
     }
     return Proof("PD142", "undersized-pool", audited, remedy)
+
+
+def _threads_that_bind(subject: _Subject) -> tuple[Setting, ...]:
+    """Threads of which there are fewer than connections; () where the pool is what binds."""
+    used, capacity = used_at_most(subject.workload, subject.pool), subject.pool.capacity.known
+    if used is None or capacity is None or used >= capacity:
+        return ()
+    threads = subject.pool.threads
+    return (
+        _derived("service.pool.implementation", "sqlalchemy-sync", "the one with threads"),
+        _setting("service.pool.threads", f"{threads.known:g}", threads),
+    )
 
 
 def _budget(subject: _Subject) -> Proof:

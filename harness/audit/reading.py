@@ -8,11 +8,13 @@ environment). `join` puts the pieces together.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from harness.audit.chain import (
+from harness.audit.directives import Directive
+from harness.audit.finding import Unread
+from harness.audit.parts import (
     Alert,
     Client,
     Gateway,
@@ -27,25 +29,15 @@ from harness.audit.chain import (
     Use,
     Watch,
     Workload,
+    not_said,
 )
-from harness.audit.finding import Unread
+from harness.audit.sources import SourceFile
 from harness.audit.values import Place, Value
 from harness.audit.values import Settings as Settings
 from harness.audit.values import read_at as read_at
+from harness.audit.yamls import Item
 
 T = TypeVar("T")
-
-
-def _not_said() -> Value[float]:
-    return Value.unknown("it is not said")
-
-
-def _not_counted() -> Value[int]:
-    return Value.unknown("it is not said")
-
-
-def _not_told() -> Value[bool]:
-    return Value.unknown("it is not said")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +45,9 @@ class Code:
     """What one file of a program makes: pools, and what it does with them.
 
     ``folder`` is where it stands, as the user wrote it; ``program`` what it calls itself, "" where
-    it does not say.
+    it does not say. ``said`` are the settings of a configuration file's section about its pool, as
+    code may read them by their names; none of them is a secret. What is only ``given`` to code is
+    no pool beside the one that the code makes.
     """
 
     place: Place
@@ -62,6 +56,28 @@ class Code:
     pools: tuple[Pool, ...] = ()
     uses: tuple[Use, ...] = ()
     disposes_after_fork: bool = False
+    said: Settings = field(default_factory=dict, repr=False)
+    given: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Taking:
+    """A function that takes a connection of its own, from ``pool``.
+
+    Names are paths without a suffix (``app/db/pool``): what is imported may lack their beginning.
+    """
+
+    function: str
+    pool: str
+
+
+@dataclass(frozen=True, slots=True)
+class Calling:
+    """A function that is called while a connection of ``pool`` is held, and what that would be."""
+
+    function: str
+    pool: str
+    use: Use
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,11 +90,11 @@ class Runtime:
 
     place: Place
     folder: str
-    processes: Value[int] = field(default_factory=_not_counted)
-    threads: Value[float] = field(default_factory=_not_said)
-    timeout_s: Value[float] = field(default_factory=_not_said)
-    preload: Value[bool] = field(default_factory=_not_told)
-    serves: Value[bool] = field(default_factory=_not_told)
+    processes: Value[int] = field(default_factory=not_said)
+    threads: Value[float] = field(default_factory=not_said)
+    timeout_s: Value[float] = field(default_factory=not_said)
+    preload: Value[bool] = field(default_factory=not_said)
+    serves: Value[bool] = field(default_factory=not_said)
     settings_file: str = ""
     """A file that its command names (``gunicorn -c``), relative to ``folder``."""
 
@@ -100,8 +116,8 @@ class Deployment:
     environment_files: tuple[str, ...] = ()
     """Paths of ``.env`` files, and names of ConfigMaps, that it takes its environment from."""
 
-    replicas: Value[int] = field(default_factory=_not_counted)
-    surge: Value[float] = field(default_factory=_not_said)
+    replicas: Value[int] = field(default_factory=not_said)
+    surge: Value[float] = field(default_factory=not_said)
     runtime: Runtime | None = None
     """What its own command says."""
 
@@ -109,7 +125,7 @@ class Deployment:
     pools: tuple[Pool, ...] = ()
     """Pools that are wholly known from its environment."""
 
-    hold_s: Value[float] = field(default_factory=_not_said)
+    hold_s: Value[float] = field(default_factory=not_said)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,6 +192,26 @@ class PoolerFile:
     lines: tuple[tuple[str, str, str, Place], ...] = field(repr=False)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComposeFile:
+    """A compose file, for those that extend its services.
+
+    ``includes`` are the files that it names, each with the line.
+    """
+
+    source: SourceFile = field(repr=False)
+    services: Mapping[str, Item] = field(repr=False)
+    includes: tuple[tuple[str, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NginxFile:
+    """A file of nginx's, for those that it includes and that include it."""
+
+    name: str
+    directives: tuple[Directive, ...] = field(repr=False)
+
+
 @dataclass(frozen=True, slots=True)
 class UserList:
     """How many users a pooler's file lists. Of the file itself nothing is kept."""
@@ -224,8 +260,10 @@ class Reading:
     histograms: tuple[Histogram, ...] = ()
     packages: tuple[Package, ...] = ()
     peak_per_s: Value[float] = field(default_factory=lambda: Value.unknown("no peak is declared"))
-    slo_s: Value[float] = field(default_factory=_not_said)
+    slo_s: Value[float] = field(default_factory=not_said)
     codes: tuple[Code, ...] = ()
+    takings: tuple[Taking, ...] = ()
+    callings: tuple[Calling, ...] = ()
     runtimes: tuple[Runtime, ...] = ()
     deployments: tuple[Deployment, ...] = ()
     scales: tuple[Scale, ...] = ()
@@ -235,6 +273,10 @@ class Reading:
     server_files: tuple[ServerFile, ...] = ()
     pooler_files: tuple[PoolerFile, ...] = ()
     user_lists: tuple[UserList, ...] = ()
+    compose_files: tuple[ComposeFile, ...] = field(default=(), repr=False, compare=False)
+    nginx_files: tuple[NginxFile, ...] = field(default=(), repr=False, compare=False)
+    """The file itself, for others that are read with it. It has secrets, and goes no further."""
+
     role_settings: tuple[RoleSetting, ...] = ()
     memberships: tuple[Membership, ...] = ()
     unread: tuple[Unread, ...] = ()

@@ -5,17 +5,18 @@ A file is never looked for: of what a directive names, only what is audited is r
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from harness.audit.chain import Monitor, Pool, Server, Workload
 from harness.audit.finding import Unread
 from harness.audit.loaders.postgresql import AUTO, INCLUDES, server_of, timeout_s, whole_number
+from harness.audit.parts import Monitor, Pool, Pooler, Server, Workload
 from harness.audit.pooler_files import poolers_of
 from harness.audit.reading import Membership, Reading, RoleSetting, ServerFile, parsed
-from harness.audit.values import Place, Value, replaced
+from harness.audit.values import Place, Settings, Value, replaced
 
 RESERVED_SLOT = "pg_use_reserved_connections"
 SUPERUSER = "superuser"
@@ -26,6 +27,7 @@ _TIMEOUTS = {
     "statement_timeout": "statement_timeout_s",
     "idle_in_transaction_session_timeout": "idle_in_transaction_timeout_s",
     "lock_timeout": "lock_timeout_s",
+    "idle_session_timeout": "idle_session_timeout_s",
 }
 
 _Line = tuple[str, str, Place]
@@ -88,7 +90,7 @@ def _lasting(path: str, files: Sequence[ServerFile], *, alone: bool) -> Iterator
 def _server(root: ServerFile, lines: list[_Line], lacks: str) -> Server:
     settings = {key: (text, place) for key, text, place in lines}
     settings.pop("config_file", None)
-    server = server_of(settings, name=root.place.file, place=root.place)
+    server = server_of(settings, name="PostgreSQL", place=root.place)
     why = lacks or (f"{root.place.file} is a part of a configuration" if root.part else "")
 
     def change(value: Value[float]) -> Value[float]:
@@ -183,12 +185,7 @@ def _with_role(pool: Pool, settings: Sequence[RoleSetting]) -> Pool:
 
     Source: https://www.postgresql.org/docs/current/sql-alterrole.html
     """
-    user, database = pool.target.user.known, pool.target.database.known
-    fitting = sorted(
-        (each for each in settings if each.role in ("", user) and each.database in ("", database)),
-        key=lambda each: (each.role != "", each.database != ""),
-    )
-    said = {each.key: (each.text, each.place) for each in fitting}
+    said = _given(settings, pool.target.user.known, pool.target.database.known)
     changes: dict[str, Any] = {
         name: parsed(said, key, timeout_s)
         for key, name in _TIMEOUTS.items()
@@ -197,3 +194,28 @@ def _with_role(pool: Pool, settings: Sequence[RoleSetting]) -> Pool:
     if "connection limit" in said and not pool.role_limit.is_known:
         changes["role_limit"] = parsed(said, "connection limit", whole_number)
     return replace(pool, **changes) if changes else pool
+
+
+def pooler_with_roles(pooler: Pooler, settings: Sequence[RoleSetting]) -> Pooler:
+    """The pooler, with what the roles are given that its databases' lines name."""
+    key = "idle_session_timeout"
+    given = [
+        _given(settings, each.user.known, each.name)
+        for each in pooler.databases
+        if each.user.is_known
+    ]
+    if not given or not all(key in each for each in given):
+        return pooler
+    ends = [parsed(each, key, timeout_s) for each in given]
+    return replace(
+        pooler, idle_session_timeout_s=min(ends, key=lambda each: each.known or math.inf)
+    )
+
+
+def _given(settings: Sequence[RoleSetting], user: str | None, database: str | None) -> Settings:
+    """What a role's sessions in a database run with, what holds over the rest last."""
+    fitting = sorted(
+        (each for each in settings if each.role in ("", user) and each.database in ("", database)),
+        key=lambda each: (each.role != "", each.database != ""),
+    )
+    return {each.key: (each.text, each.place) for each in fitting}

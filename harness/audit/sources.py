@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import os
+import stat
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -16,6 +18,18 @@ MAX_BYTES = 1_000_000
 
 BINARY = "binary, not text"
 TOO_LARGE = f"larger than {MAX_BYTES:,} bytes"
+NO_FILE = "a pipe, a socket or a device, not a file"
+
+TEXTUAL = frozenset(
+    {
+        *(".cfg", ".conf", ".env", ".ini", ".json", ".properties", ".py", ".service", ".sh"),
+        *(".sql", ".toml", ".txt", ".yaml", ".yml"),
+    }
+)
+"""What is called so should be text, and is said where it is not."""
+
+UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+"""What a file begins with that an editor has saved as UTF-16."""
 
 PASSED_OVER = frozenset(
     {
@@ -49,6 +63,19 @@ class SourceFile:
     name: str
     text: str = field(repr=False)
 
+    @property
+    def lines(self) -> list[str]:
+        """Its lines, without their ends."""
+        return [line.rstrip("\r\n") for line in lines_of(self.text)]
+
+
+def lines_of(text: str) -> list[str]:
+    """Lines with their ends, as editors and Python's compiler count them.
+
+    `str.splitlines` also ends one at a form feed, and at some signs of Unicode.
+    """
+    return list(io.StringIO(text, newline=""))
+
 
 def _nothing(path: Path) -> bool:
     del path
@@ -77,44 +104,78 @@ class Selection:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Files in a stable order, and how many were passed over by the name of their folder."""
+    """Files in a stable order, and how many were passed over by the name of their folder.
+
+    ``unread`` are folders that could not be looked into.
+    """
 
     files: tuple[Path, ...]
     passed_over: Mapping[str, int]
+    unread: tuple[Unread, ...] = ()
 
 
 def find(paths: Iterable[Path], selection: Selection | None = None) -> Found:
     """Every file below ``paths``, each once; a link to a folder is not followed.
 
-    Raises `UsageError` for a path that does not exist.
+    Raises `UsageError` for a path that does not exist, or that may not be looked at.
     """
     selection = selection or Selection()
     files: dict[str, Path] = {}
     passed_over: Counter[str] = Counter()
+    unread: list[Unread] = []
     for path in paths:
-        if path.is_file():
-            found = [path]
-        elif path.is_dir():
-            found = list(_below(path, selection, passed_over))
-        else:
-            raise UsageError(f"{path} does not exist", remedy="Name files or folders to audit.")
+        found = [path]
+        if os.path.isdir(path):
+            found = list(_below(path, selection, passed_over, unread))
+        elif why := _missing(path):
+            raise UsageError(f"{path} {why}", remedy="Name files or folders to audit.")
         for file in found:
             files.setdefault(os.path.realpath(file), file)
-    return Found(tuple(files.values()), dict(sorted(passed_over.items())))
+    return Found(tuple(files.values()), dict(sorted(passed_over.items())), tuple(unread))
 
 
-def _below(root: Path, selection: Selection, passed_over: Counter[str]) -> Iterable[Path]:
-    for folder, folders, names in os.walk(root):
+def _missing(path: Path) -> str:
+    """Why there is nothing at ``path``; empty where there is something."""
+    try:
+        path.stat()
+    except FileNotFoundError:
+        return "does not exist"
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"
+    return ""
+
+
+def _below(
+    root: Path, selection: Selection, passed_over: Counter[str], unread: list[Unread]
+) -> Iterable[Path]:
+    def locked(error: OSError) -> None:
+        folder = Path(os.fsdecode(error.filename or root))
+        # The walk ends where a folder cannot be listed; what is excluded nobody misses.
+        if not selection.excludes(folder):
+            unread.append(Unread(str(folder), f"cannot be read: {error.strerror}"))
+
+    for folder, folders, names in os.walk(root, onerror=locked):
         for name in filter(selection.passes_over, folders):
             passed_over[name] += _count(Path(folder, name))
         folders[:] = sorted(
             name for name in folders if name not in PASSED_OVER and not selection.passes_over(name)
         )
+        unread += _links_out_of(root, [Path(folder, name) for name in folders], selection)
         for name in sorted(names):
             path = Path(folder, name)
             # A link that leads nowhere holds nothing.
-            if not selection.excludes(path) and (path.exists() or not path.is_symlink()):
+            if not selection.excludes(path) and not (os.path.islink(path) and _missing(path)):
                 yield path
+
+
+def _links_out_of(root: Path, folders: Iterable[Path], selection: Selection) -> Iterable[Unread]:
+    """Links to folders elsewhere, which nobody reads unless they are named."""
+    inside = Path(os.path.realpath(root))
+    for path in folders:
+        if not path.is_symlink() or selection.excludes(path):
+            continue
+        if not Path(os.path.realpath(path)).is_relative_to(inside):
+            yield Unread(str(path), "a link to a folder elsewhere: name it to have it audited")
 
 
 def _count(root: Path) -> int:
@@ -128,12 +189,18 @@ def _count(root: Path) -> int:
 def read(path: Path, name: str) -> SourceFile | Unread:
     """The file as text, or why it is none that could be understood."""
     try:
+        # Opening a pipe would wait for somebody who writes, and a device may never end.
+        if not stat.S_ISREG(path.stat().st_mode):
+            return Unread(name, NO_FILE)
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
     except OSError as error:
         return Unread(name, f"cannot be read: {error.strerror}")
+    if data.startswith(UTF_16):
+        return Unread(name, "UTF-16, not UTF-8: save it as UTF-8")
     if b"\0" in data:
-        return Unread(name, BINARY)
+        textual = path.suffix in TEXTUAL or path.name in TEXTUAL
+        return Unread(name, "has zero bytes, as no text has" if textual else BINARY)
     if len(data) > MAX_BYTES:
         return Unread(name, TOO_LARGE)
     try:

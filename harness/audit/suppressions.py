@@ -14,11 +14,12 @@ from harness.audit.sources import SourceFile
 from harness.audit.values import Place
 from harness.errors import Problem
 
+WHOLE = 0
+"""The line of what a file does not say."""
+
 EXAMPLE = "pooldrill: ignore PD103 until 2027-03-31 because …"
 
-_COMMENT = re.compile(
-    r"(?:#|//|;|--|<!--)\s*pooldrill:\s*ignore\b(?P<rest>.*?)(?:--+>|\*/)?\s*$", re.IGNORECASE
-)
+_COMMENT = re.compile(r"(?:#|//|;|--|<!--)\s*pooldrill:\s*ignore\b(?P<rest>.*)$", re.IGNORECASE)
 _RULES = re.compile(r"\s*(?P<rules>PD\d+(?:[\s,]+PD\d+)*)\b[\s,]*(?P<rest>.*)", re.IGNORECASE)
 _UNTIL = re.compile(r"until\s+(?P<date>\S+)\s*(?P<rest>.*)", re.IGNORECASE)
 _BECAUSE = re.compile(r"because\b[\s:]*(?P<reason>.*)", re.IGNORECASE)
@@ -62,18 +63,18 @@ def comments(
     """The suppressions in the files' comments, and what is wrong with others.
 
     One at the end of a line is for that line, one on a line of its own for the next line (further
-    suppressions between them do not count). ``known`` are the ids of the rules.
+    suppressions between them do not count), and one with which a file begins for the file as a
+    whole too, where what it does not say stands. ``known`` are the ids of the rules.
     """
     found, problems = [], []
     for file in files:
-        for line, alone, rest, reaches in _written(file):
+        for line, rest, lines in _written(file):
             place = Place(file.name, line)
             try:
                 rules, until, reason = _understood(rest, known)
             except ValueError as error:
                 problems.append(Problem(f"{error} ({EXAMPLE})", file.name, line))
                 continue
-            lines = frozenset({line, reaches} if alone else {line})
             found.append(Suppression(rules, until, reason, place, True, _on(file.name, lines)))
     return found, problems
 
@@ -103,20 +104,33 @@ def _on(file: str, lines: Collection[int]) -> Callable[[Finding], bool]:
     return lambda finding: finding.place.file == file and finding.place.line in lines
 
 
-def _written(file: SourceFile) -> Iterator[tuple[int, bool, str, int]]:
-    """Line, whether nothing else stands on it, what follows `ignore`, and the next other line."""
-    if "pooldrill:" not in file.text:
+def _written(file: SourceFile) -> Iterator[tuple[int, str, frozenset[int]]]:
+    """Line, what follows `ignore`, and the lines that it is for."""
+    if "pooldrill:" not in file.text.lower():
         return
-    lines = file.text.splitlines()
+    lines = file.lines
     real = _real_comments(file)
+    alone = [_alone(line) for line in lines]
+    reached = [len(lines) + 1] * (len(lines) + 1)  # for each line, the next other one
+    for index in range(len(lines) - 2, -1, -1):
+        reached[index] = reached[index + 1] if alone[index + 1] else index + 2
+    begins = True
     for number, line in enumerate(lines, 1):
+        is_alone = alone[number - 1]
+        begins = begins and (is_alone or not line.strip())
         match = _COMMENT.search(line)
         if match is None or (real is not None and number not in real):
             continue
-        following = number + 1
-        while following <= len(lines) and _alone(lines[following - 1]):
-            following += 1
-        yield number, _alone(line), match["rest"], following
+        more = {reached[number - 1]} if is_alone else set()
+        yield number, _rest(match), frozenset({number, *more, *({WHOLE} if begins else ())})
+
+
+def _rest(match: re.Match[str]) -> str:
+    """What follows, without the end of a comment that has one."""
+    rest = match["rest"].rstrip()
+    if rest.endswith("-->"):
+        return rest[:-1].rstrip("-")
+    return rest.removesuffix("*/")
 
 
 def _alone(line: str) -> bool:

@@ -10,6 +10,9 @@ from typing import Any, Generic, Literal, TypeVar
 T = TypeVar("T")
 S = TypeVar("S")
 
+MOST = 2**63 - 1
+"""No count is larger: a number of hundreds of digits is none, and no float can hold it."""
+
 Origin = Literal["file", "default", "unknown"]
 
 
@@ -152,8 +155,11 @@ def read_at(
     if _PLACEHOLDER.search(text) and not partial:
         return Value.unknown(f"{key} is filled in elsewhere", place)
     try:
-        return Value.at(read(text), place)
-    except ValueError:
+        value = read(text)
+        if isinstance(value, int) and abs(value) > MOST:
+            raise ValueError(text)
+        return Value.at(value, place)
+    except (ValueError, OverflowError):
         # The text itself might be a secret in the wrong place.
         return Value.unknown(f"{key} is not understood", place)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import yaml
@@ -44,6 +44,19 @@ class Item:
     block: bool = False
     key_line: int = field(default=0, compare=False)
     """The line of the key that it stands behind; 0 where it stands behind none."""
+
+    file: str = field(default="", compare=False)
+    """The file that it stands in, where that is another one than the document's."""
+
+    def from_file(self, file: str) -> Item:
+        """The same, as something that another document took from ``file``."""
+        fields, items = self.fields, self.items
+        return replace(
+            self,
+            file=self.file or file,
+            fields=fields and {key: each.from_file(file) for key, each in fields.items()},
+            items=items and tuple(each.from_file(file) for each in items),
+        )
 
     def get(self, *path: str) -> Item | None:
         """What stands under these keys, one in the other."""

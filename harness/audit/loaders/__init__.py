@@ -9,6 +9,7 @@ from harness.audit.loaders import (
     alertmanager,
     alter_system,
     appconfig,
+    caddy,
     compose,
     dockerfile,
     dotenv,
@@ -19,6 +20,7 @@ from harness.audit.loaders import (
     kubernetes,
     nginx,
     packages,
+    paste,
     pgbouncer,
     postgresql,
     procfile,
@@ -28,6 +30,7 @@ from harness.audit.loaders import (
     spring,
     start_scripts,
     systemd,
+    traefik,
 )
 from harness.audit.reading import Reading
 from harness.audit.sources import SourceFile
@@ -55,6 +58,7 @@ LOADERS: Sequence[Loader] = (
     systemd,
     start_scripts,
     dotenv,
+    paste,
     pgbouncer,
     postgresql,
     alter_system,
@@ -63,8 +67,10 @@ LOADERS: Sequence[Loader] = (
     prometheus_config,
     alertmanager,
     envoy,
+    traefik,
     spring,
     haproxy,
+    caddy,
     nginx,
     packages,
     appconfig,

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from harness.alerts.rules import seconds
-from harness.audit.chain import Watch
 from harness.audit.finding import Unread
+from harness.audit.parts import Watch
 from harness.audit.reading import Reading, read_at
 from harness.audit.sources import SourceFile
 from harness.audit.values import Place, Value

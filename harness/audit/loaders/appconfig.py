@@ -18,10 +18,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.audit.chain import Implementation, Pool, Target
 from harness.audit.finding import Unread
 from harness.audit.loaders.database_urls import is_postgresql, target_from
-from harness.audit.reading import Code, Reading, number, read_at, truth, zero_is_unlimited
+from harness.audit.loaders.secrets import without_secrets
+from harness.audit.parts import Implementation, Pool, Target
+from harness.audit.reading import (
+    Code,
+    Reading,
+    Settings,
+    number,
+    read_at,
+    truth,
+    zero_is_unlimited,
+)
 from harness.audit.sources import SourceFile
 from harness.audit.values import Place, Value
 from harness.audit.yamls import Item, NotReadable, documents
@@ -82,7 +91,7 @@ def recognises(file: SourceFile) -> bool:
     if _KEYS.search(file.text) is None or _DATABASE.search(file.text) is None:
         return False
     try:
-        return any(True for document in _documents(file) for _ in _sections(document))
+        return any(True for document in documents_of(file) for _ in _sections(document))
     except NotReadable:
         # Nothing says that it would have been one.
         return False
@@ -91,7 +100,7 @@ def recognises(file: SourceFile) -> bool:
 def load(file: SourceFile) -> Reading:
     """A pool for each section that sizes one."""
     try:
-        found = [each for document in _documents(file) for each in _sections(document)]
+        found = [each for document in documents_of(file) for each in _sections(document)]
     except NotReadable as error:
         return Reading(unread=(Unread(file.name, str(error), error.line),))
     pools = tuple(pool for section in found if (pool := _pool(file, section)) is not None)
@@ -99,7 +108,9 @@ def load(file: SourceFile) -> Reading:
     # A folder of settings belongs to the program around it.
     if folder.name in ("config", "conf", "settings", "etc"):
         folder = folder.parent
-    code = Code(place=Place(file.name), folder=str(folder), pools=pools)
+    # Of several sections, nobody knows which one a name in the code is of.
+    said = _said(file, found[0]) if len(found) == 1 else {}
+    code = Code(place=Place(file.name), folder=str(folder), pools=pools, said=said)
     return Reading(codes=(code,) if pools else ())
 
 
@@ -114,6 +125,18 @@ class _Section:
     line: int
     own: Mapping[str, Item]
     around: Mapping[str, Item]
+    named: Mapping[str, Item]
+    """All of them by their names as they are spelt; its own hold."""
+
+
+def _said(file: SourceFile, section: _Section) -> Settings:
+    """Its settings as they are spelt, without secrets."""
+    return without_secrets(
+        {
+            name: (item.text or "", Place(file.name, item.line, name))
+            for name, item in section.named.items()
+        }
+    )
 
 
 def _sections(document: Item) -> Iterator[_Section]:
@@ -130,11 +153,13 @@ def _below(item: Item, path: tuple[str, ...], above: Mapping[str, Item]) -> Iter
         yield from _below(each, path, above)
     if item.fields is None:
         return
-    own = {_bare(key): each for key, each in item.fields.items() if each.text is not None}
-    if path and _sizes_a_pool(path, own, above):
-        yield _Section(path, item.line, own, above)
+    texts = {key: each for key, each in item.fields.items() if each.text is not None}
+    own = {_bare(key): each for key, each in texts.items()}
+    around = {_bare(key): each for key, each in above.items()}
+    if path and _sizes_a_pool(path, own, around):
+        yield _Section(path, item.line, own, around, {**above, **texts})
     for key, inner in item.fields.items():
-        yield from _below(inner, (*path, key), own)
+        yield from _below(inner, (*path, key), texts)
 
 
 def _sizes_a_pool(
@@ -333,7 +358,7 @@ def _times(unit_s: float) -> Callable[[float], float]:
     return lambda count: count * unit_s
 
 
-def _documents(file: SourceFile) -> list[Item]:
+def documents_of(file: SourceFile) -> list[Item]:
     """As one kind of tree. Raises `NotReadable`."""
     if file.path.suffix == ".toml":
         try:

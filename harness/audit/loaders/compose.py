@@ -1,7 +1,8 @@
 """Compose files: programs with their environment, and infrastructure with what it is told.
 
 Source: https://github.com/compose-spec/compose-spec/blob/main/spec.md. Profiles are passed over:
-any of them may be started. What another file has (``extends`` of it, ``include``) is read there.
+any of them may be started. What a service ``extends`` in another file is not seen here:
+`compose_files` reads its file again, with that one.
 ``${NAME:-default}`` as a whole text is a value that its variable decides; within a longer text it
 stays as it is, and is known only where a reader of such texts takes it apart (database URLs).
 """
@@ -10,12 +11,16 @@ from __future__ import annotations
 
 import posixpath
 import re
+from collections.abc import Collection
+from dataclasses import replace
 from pathlib import PurePath
 
 from harness.audit.finding import Unread
+from harness.audit.loaders import traefik
 from harness.audit.loaders.commands import Word, located, words_at
 from harness.audit.loaders.containers import Container, incomplete, read, together
-from harness.audit.reading import Reading, number, parsed
+from harness.audit.loaders.extending import Extending, variables
+from harness.audit.reading import ComposeFile, Reading, number, parsed
 from harness.audit.sources import SourceFile
 from harness.audit.values import Place, Settings, Value, read_at
 from harness.audit.yamls import Item, NotReadable, documents
@@ -23,7 +28,10 @@ from harness.audit.yamls import Item, NotReadable, documents
 KIND, COMPOSE = "service", "Compose"
 _NAME = re.compile(r"^(docker-)?compose([.-].+)?\.ya?ml$")
 _SERVICES = re.compile(r"^services:", re.MULTILINE)
-_RUN = re.compile(r"^\s+(image|build):", re.MULTILINE)
+_PARTS = re.compile(r"^(services|include|networks|volumes):", re.MULTILINE)
+"""What a file may have of which the services are in others."""
+
+_RUN = re.compile(r"^\s+(image|build|extends):", re.MULTILINE)
 _FOR_DOCKERFILES = frozenset(
     {"docker", "dockerfiles", "compose", "deploy", "deployment", "build", "infra", "ops", "ci"}
 )
@@ -33,9 +41,11 @@ _TELLING = frozenset({"image", "build", "environment", "env_file", "command", "e
 
 def recognises(file: SourceFile) -> bool:
     """By its ``services``, and its name or what they are made of."""
-    if file.path.suffix not in (".yml", ".yaml") or _SERVICES.search(file.text) is None:
+    if file.path.suffix not in (".yml", ".yaml"):
         return False
-    return bool(_NAME.match(file.path.name)) or _RUN.search(file.text) is not None
+    if _NAME.match(file.path.name):
+        return _PARTS.search(file.text) is not None
+    return _SERVICES.search(file.text) is not None and _RUN.search(file.text) is not None
 
 
 def load(file: SourceFile) -> Reading:
@@ -46,15 +56,30 @@ def load(file: SourceFile) -> Reading:
         return Reading(unread=(Unread(file.name, str(error), error.line),))
     except ValueError:
         return Reading(unread=(Unread(file.name, "a compose file is one document"),))
-    services = dict(document.pairs("services"))
+    own = ComposeFile(
+        source=file, services=dict(document.pairs("services")), includes=_includes(document)
+    )
+    return replace(with_others(own, Extending({})), compose_files=(own,))
+
+
+def with_others(own: ComposeFile, extending: Extending, templates: Collection[str] = ()) -> Reading:
+    """What a file says where others are read as well; ``templates`` are services nobody starts."""
     return together(
         *(
-            _read(file, name, extended)
-            for name, service in services.items()
-            if (extended := _extended(service, services)).fields is not None
-            and (_TELLING & set(extended.fields) or _is_scaled(extended))
+            _read(own.source, name, service)
+            for name in own.services
+            if name not in templates
+            and (service := extending.service(own, name)).fields is not None
+            and (_TELLING & set(service.fields) or _is_scaled(service))
         )
     )
+
+
+def _includes(document: Item) -> tuple[tuple[str, int], ...]:
+    """Both forms: a path, and a mapping with one or several."""
+    said = document.each("include")
+    paths = [path for item in said for path in (item, item.get("path"), *item.each("path"))]
+    return tuple((path.text, path.line) for path in paths if path is not None and path.text)
 
 
 def _is_scaled(service: Item) -> bool:
@@ -83,41 +108,27 @@ def _read(file: SourceFile, name: str, service: Item) -> Reading:
         environment_files=_environment_files(file, service),
         surge=_surge(service, place),
     )
-    return found if service.get("image") or service.get("build") else incomplete(found)
+    if not (service.get("image") or service.get("build")):
+        found = incomplete(found)
+    edge = traefik.told(container.words, container.environment, place)
+    if found.deployments:  # another's labels may lead to what is no part of the chain
+        edge = replace(edge, gateways=traefik.labelled(_labels(file, service), container.hosts))
+    return together(found, edge)
 
 
-def _extended(service: Item, services: dict[str, Item], depth: int = 0) -> Item:
-    """With what it ``extends`` in the same file: its own holds, variable by variable."""
-    extends = service.get("extends")
-    if extends is None or depth > 8 or extends.get("file") is not None:
-        return service
-    base = services.get(extends.text or extends.text_at("service"))
-    if base is None or base is service:
-        return service
-    base = _extended(base, services, depth + 1)
-    fields = {**(base.fields or {}), **(service.fields or {})}
-    variables = {**_variables(base), **_variables(service)}
-    if variables:
-        fields["environment"] = Item(service.line, fields=variables)
-    return Item(service.line, fields=fields, key_line=service.key_line)
-
-
-def _variables(service: Item) -> dict[str, Item]:
-    """Both forms: a mapping, and a list of ``KEY=VALUE``. Without a value it is the shell's."""
-    found = dict(service.pairs("environment"))
-    for item in service.each("environment"):
-        key, equals, value = (item.text or "").partition("=")
-        found[key] = Item(item.line, text=value, is_null=not equals)
-    return found
+def _labels(file: SourceFile, service: Item) -> Settings:
+    """Its own, and those that Swarm has of it."""
+    both = {**variables(service, ("labels",)), **variables(service, ("deploy", "labels"))}
+    return {key: (item.text or "", _at(file, item, key)) for key, item in both.items()}
 
 
 def _environment(file: SourceFile, service: Item) -> Settings:
     return {
         key: (
             f"${{{key}}}" if item.is_null else (item.text or "").replace("$$", "$"),
-            Place(file.name, item.line, key),
+            _at(file, item, key),
         )
-        for key, item in _variables(service).items()
+        for key, item in variables(service).items()
     }
 
 
@@ -127,12 +138,9 @@ def _words(file: SourceFile, service: Item, key: str) -> tuple[Word, ...]:
     if command is None:
         return ()
     if command.items is None:
-        words = words_at((command.text or "").replace("$$", "$"), Place(file.name, command.line))
-        return located(words, file.text)
-    return tuple(
-        ((item.text or "").replace("$$", "$"), Place(file.name, item.line))
-        for item in command.items
-    )
+        words = words_at((command.text or "").replace("$$", "$"), _at(file, command))
+        return words if command.file else located(words, file.text)
+    return tuple(((item.text or "").replace("$$", "$"), _at(file, item)) for item in command.items)
 
 
 def _hosts(name: str, service: Item) -> tuple[str, ...]:
@@ -151,7 +159,8 @@ def _replicas(service: Item, place: Place) -> Value[int]:
     for path in (("deploy", "replicas"), ("scale",)):
         if (item := service.get(*path)) is not None:
             key = ".".join((place.key, *path))
-            return read_at(item.text or "", Place(place.file, item.line, key), key, _count)
+            there = Place(item.file or place.file, item.line, key)
+            return read_at(item.text or "", there, key, _count)
     return Value.default(1, COMPOSE, place)
 
 
@@ -161,8 +170,9 @@ def _surge(service: Item, place: Place) -> Value[float]:
     if update is None or update.text_at("order") != "start-first":
         return Value.default(0.0, COMPOSE, place)
     if (item := update.get("parallelism")) is None:
-        return Value.at(1.0, Place(place.file, update.line, "update_config"))
-    return read_at(item.text or "", Place(place.file, item.line, "parallelism"), "", number)
+        return Value.at(1.0, Place(update.file or place.file, update.line, "update_config"))
+    there = Place(item.file or place.file, item.line, "parallelism")
+    return read_at(item.text or "", there, "", number)
 
 
 def _count(text: str) -> int:
@@ -176,7 +186,8 @@ def _cores(service: Item, place: Place) -> Value[float]:
     limit = service.get("deploy", "resources", "limits", "cpus") or service.get("cpus")
     if limit is None:
         return Value.unknown("nothing limits its processors", place)
-    return read_at(limit.text or "", Place(place.file, limit.line, "cpus"), "cpus", number)
+    there = Place(limit.file or place.file, limit.line, "cpus")
+    return read_at(limit.text or "", there, "cpus", number)
 
 
 def _open_files(service: Item, place: Place) -> Value[float]:
@@ -184,7 +195,8 @@ def _open_files(service: Item, place: Place) -> Value[float]:
     limit = limit.get("soft") if limit is not None and limit.fields is not None else limit
     if limit is None:
         return Value.unknown("ulimits.nofile is not said", place)
-    said = {"nofile": (limit.text or "", Place(place.file, limit.line, "nofile"))}
+    there = Place(limit.file or place.file, limit.line, "nofile")
+    said = {"nofile": (limit.text or "", there)}
     return parsed(said, "nofile", number)
 
 
@@ -206,10 +218,11 @@ def _folder(file: SourceFile, service: Item) -> str:
     build = service.get("build")
     if build is None:
         return ""
-    context = build.text if build.text is not None else build.text_at("context") or "."
+    said = build.get("context") or build
+    context = said.text if said.text is not None else "."
     if not context or "$" in context or "://" in context or context.startswith("git@"):
         return ""
-    folder = _beside(file, context)
+    folder = _beside(said.file or file.name, context)
     own = posixpath.dirname(posixpath.normpath(build.text_at("dockerfile")))
     if not own or own.startswith((".", "/")) or own.split("/")[0] in _FOR_DOCKERFILES:
         return folder
@@ -222,18 +235,21 @@ def _environment_files(file: SourceFile, service: Item) -> tuple[str, ...]:
     if folder := _folder(file, service):
         dockerfile = service.text_at("build", "dockerfile")
         context = service.text_at("build", "context") or "."
-        path = _beside(file, posixpath.join(context, dockerfile)) if dockerfile else ""
-        image = (path or posixpath.join(folder, "Dockerfile"),)
+        beside = service.get("build", "context") or service.get("build") or service
+        path = posixpath.join(context, dockerfile) if dockerfile else ""
+        path = path and _beside(beside.file or file.name, path)
+        image = (path or posixpath.normpath(posixpath.join(folder, "Dockerfile")),)
     said = service.get("env_file")
     if said is None:
         return image
-    texts = (
-        [said.text or ""]
-        if said.items is None
-        else [item.text or item.text_at("path") for item in said.items]
-    )
-    return (*image, *(_beside(file, text) for text in texts if text))
+    items = [said, *(each.get("path") or each for each in said.each())]
+    found = (_beside(each.file or file.name, each.text) for each in items if each.text)
+    return (*image, *found)
 
 
-def _beside(file: SourceFile, path: str) -> str:
-    return posixpath.normpath(posixpath.join(PurePath(file.name).parent.as_posix(), path))
+def _at(file: SourceFile, item: Item, key: str = "") -> Place:
+    return Place(item.file or file.name, item.line, key)
+
+
+def _beside(file: str, path: str) -> str:
+    return posixpath.normpath(posixpath.join(PurePath(file).parent.as_posix(), path))

@@ -15,7 +15,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
-from harness.audit.chain import Monitor, Pooler, PoolerDatabase, Server
 from harness.audit.loaders import service
 from harness.audit.loaders.commands import (
     Word,
@@ -29,6 +28,7 @@ from harness.audit.loaders.database_urls import target_of
 from harness.audit.loaders.pgbouncer import PGBOUNCER, SETTINGS, pooler_of
 from harness.audit.loaders.postgresql import command_settings, server_of
 from harness.audit.loaders.secrets import without_secrets
+from harness.audit.parts import Monitor, Pooler, PoolerDatabase, Server
 from harness.audit.reading import Deployment, Reading, Runtime, parsed
 from harness.audit.values import Place, Settings, Value, read_at, replaced
 from harness.audit.yamls import Item

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 from urllib.parse import parse_qsl, quote
 
-from harness.audit.chain import Target
+from harness.audit.parts import Target
 from harness.audit.reading import read_at
 from harness.audit.values import Place, Value, Variable
 

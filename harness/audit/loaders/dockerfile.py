@@ -17,11 +17,11 @@ from typing import Any
 from dockerfile_parse import DockerfileParser
 from dockerfile_parse.util import extract_key_values
 
-from harness.audit.chain import Pooler, Server
 from harness.audit.finding import Unread
 from harness.audit.loaders.commands import Word, located, runtime_of, words_at
 from harness.audit.loaders.containers import Container, read
 from harness.audit.loaders.secrets import without_secrets
+from harness.audit.parts import Pooler, Server
 from harness.audit.reading import Environment, Reading
 from harness.audit.sources import SourceFile
 from harness.audit.values import Place, Settings, Value, replaced

@@ -36,8 +36,12 @@ def read_embedded(file: SourceFile, name: str, item: Item) -> Reading:
 
 
 def placed(reading: Reading, item: Item) -> Reading:
-    """What was read of the text ``item``, with its lines counted from the file's beginning."""
-    moved: Reading = _moved(reading, item.line if item.block else item.line - 1)
+    """What was read of the text ``item``, with its lines counted from the file's beginning.
+
+    It is no file that another could name: it is read by itself.
+    """
+    alone = replace(reading, compose_files=(), nginx_files=())
+    moved: Reading = _moved(alone, item.line if item.block else item.line - 1)
     return moved
 
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from harness.audit.chain import Gateway, Proxy
 from harness.audit.finding import Unread
 from harness.audit.loaders.upstreams import leads_to_a_database
+from harness.audit.parts import Gateway, Proxy
 from harness.audit.reading import Reading, number, read_at
 from harness.audit.sources import SourceFile
 from harness.audit.values import Place, Value

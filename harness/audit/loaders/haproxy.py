@@ -16,8 +16,8 @@ import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from harness.audit.chain import Gateway, Proxy
 from harness.audit.loaders.upstreams import address, leads_to_a_database, port_of
+from harness.audit.parts import Gateway, Proxy
 from harness.audit.reading import Reading, read_at
 from harness.audit.sources import SourceFile
 from harness.audit.values import Place, Value

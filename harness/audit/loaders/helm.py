@@ -11,7 +11,6 @@ from __future__ import annotations
 import re
 from pathlib import PurePath
 
-from harness.audit.chain import Server
 from harness.audit.finding import Unread
 from harness.audit.loaders import postgresql
 from harness.audit.loaders.commands import Word
@@ -19,6 +18,7 @@ from harness.audit.loaders.containers import Container, cores_of, read, together
 from harness.audit.loaders.embedded import embedded, is_embedded, placed
 from harness.audit.loaders.ingress import edge_of
 from harness.audit.loaders.pgbouncer import SETTINGS, pooler_of
+from harness.audit.parts import Server
 from harness.audit.reading import Reading, truth
 from harness.audit.sources import SourceFile
 from harness.audit.sources import read as read_file
@@ -72,11 +72,8 @@ def _chart(file: SourceFile, values: Item) -> str:
     for key in ("fullnameOverride", "nameOverride"):
         if values.text_at(key):
             return values.text_at(key)
-    try:
-        described = file.path.with_name(CHART).read_text("utf-8")
-    except (OSError, ValueError):
-        described = ""
-    named = _CHART_NAME.search(described)
+    beside = read_file(file.path.with_name(CHART), CHART)
+    named = _CHART_NAME.search(beside.text) if isinstance(beside, SourceFile) else None
     return named[1] if named is not None else file.path.resolve().parent.name
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any, TypeVar
 
-from harness.audit.chain import (
+from harness.audit.finding import Unread
+from harness.audit.loaders.service import IMPLEMENTATIONS
+from harness.audit.parts import (
     Client,
     Gateway,
     Implementation,
@@ -17,8 +19,6 @@ from harness.audit.chain import (
     Use,
     Workload,
 )
-from harness.audit.finding import Unread
-from harness.audit.loaders.service import IMPLEMENTATIONS
 from harness.audit.reading import Reading
 from harness.audit.sources import SourceFile
 from harness.audit.values import Place, Value

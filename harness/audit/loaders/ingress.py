@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import math
 
-from harness.audit.chain import Gateway
 from harness.audit.loaders.pods import Within, name_of, whole_count
+from harness.audit.parts import Gateway
 from harness.audit.reading import Reading, number
 from harness.audit.values import Place, Settings, Value, read_at
 from harness.audit.yamls import Item

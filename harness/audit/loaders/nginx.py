@@ -1,8 +1,8 @@
 """nginx's configuration, by crossplane: its ``proxy_pass`` locations, and its ``stream`` proxies.
 
-One file at a time: what it includes is read where it stands, if it stands among the files. A file
-without an ``http`` block of its own (``conf.d/app.conf``) is taken to stand in one that sets no
-timeouts, as in the one that nginx comes with.
+One file at a time: `nginx_files` puts those together that include each other. A file without an
+``http`` block of its own (``conf.d/app.conf``) that no other includes is taken to stand in one
+that sets no timeouts, as in the one that nginx comes with.
 
 Defaults: https://nginx.org/en/docs/http/ngx_http_proxy_module.html and
 https://nginx.org/en/docs/stream/ngx_stream_proxy_module.html
@@ -12,27 +12,37 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import crossplane
 
-from harness.audit.chain import Gateway, Proxy
+from harness.audit.directives import Blocks, Directive, walk
 from harness.audit.finding import Unread
 from harness.audit.loaders.upstreams import address, leads_to_a_database, port_of
-from harness.audit.reading import Reading, read_at
+from harness.audit.parts import Gateway, Proxy
+from harness.audit.reading import NginxFile, Reading, read_at
 from harness.audit.sources import SourceFile
 from harness.audit.values import Place, Value
 
 NGINX = "nginx"
 _PASSES = {f"{kind}_pass": kind for kind in ("proxy", "uwsgi", "grpc", "fastcgi", "scgi")}
-_SUFFIXES = frozenset({".conf", ".nginx", ".template", ".tmpl", ".tpl", ".j2", ".vhost", ""})
+_SUFFIXES = frozenset(
+    {".conf", ".inc", ".nginx", ".template", ".tmpl", ".tpl", ".j2", ".vhost", ""}
+)
 _SHAPE = re.compile(
     r"^\s*(?:(?:server|http|stream)\s*\{|upstream\s+\S+\s*\{|location\s[^;{]*\{|(?:proxy|uwsgi|grpc|fastcgi|scgi)_pass\s)",
     re.MULTILINE,
 )
+_PART = re.compile(
+    r"^[ \t]*(?:(?:proxy|uwsgi|grpc|fastcgi|scgi|ssl|gzip|client|keepalive|limit|real_ip)_\w+"
+    r"|add_header|set_real_ip_from|gzip)[ \t][^;{}\n]*;[ \t]*(?:#.*)?$",
+    re.MULTILINE,
+)
+"""A line of a file that others include."""
+
 _HARMLESS = re.compile(r"(^|/)(mime\.types|(proxy|fastcgi|uwsgi|scgi)[._]params|fastcgi\.conf)$")
 """Files that come with nginx and set no timeouts."""
 
@@ -43,83 +53,80 @@ READ_TIMEOUT_S = 60.0
 STREAM_TIMEOUT_S = 600.0
 
 
-@dataclass(frozen=True, slots=True)
-class _Directive:
-    """A line of the file, with those in its braces."""
-
-    name: str
-    arguments: tuple[str, ...]
-    line: int
-    inside: tuple[_Directive, ...] = ()
-
-
-_Blocks = tuple[_Directive, ...]
-
-
 def recognises(file: SourceFile) -> bool:
-    """By what it sends on; a template of one is one as well."""
-    if file.path.suffix not in _SUFFIXES or "_pass" not in file.text:
+    """By what it sends on, or sets for others to include; a template of one is one as well."""
+    if file.path.suffix not in _SUFFIXES:
         return False
-    return "{" in file.text and _SHAPE.search(file.text) is not None
+    return _sends_on(file) or (";" in file.text and _PART.search(file.text) is not None)
+
+
+def _sends_on(file: SourceFile) -> bool:
+    """One that only serves files is nginx's by its name."""
+    sends = "_pass" in file.text or file.path.name == "nginx.conf"
+    return sends and "{" in file.text and _SHAPE.search(file.text) is not None
 
 
 def load(file: SourceFile) -> Reading:
     """A gateway for each kind of location, and a proxy for each that leads to a database."""
     parsed = _parsed(file)
     if isinstance(parsed, Unread):
-        return Reading(unread=(parsed,))
+        # A part that looks like one of nginx's may be another program's.
+        return Reading(unread=(parsed,) if "_pass" in file.text else ())
+    found = of_directives(file.name, parsed)
+    return replace(found, nginx_files=(NginxFile(name=file.name, directives=parsed),))
+
+
+def of_directives(file: str, directives: Blocks) -> Reading:
+    """What the directives of a file do, those that it includes among them."""
+    parsed = (Directive("", (), 0, directives, file),)
     upstreams = {
         each.arguments[0]: tuple(s.arguments[0] for s in each.inside if _is_server(s))
-        for each, _ in _walk(parsed)
+        for each, _ in walk(parsed)
         if each.name == "upstream" and each.arguments
     }
     gateways: dict[object, Gateway] = {}
     proxies = []
-    for passing, around in _walk(parsed):
+    for passing, around in walk(parsed):
         if passing.name not in _PASSES or not passing.arguments:
             continue
         servers = _servers(passing.arguments[0], upstreams)
         if any(block.name == "stream" for block in around):
-            proxies += _proxy(file, passing, around, servers)
+            proxies += _proxy(passing, around, servers)
             continue
-        gateway = _gateway(file, passing, around, servers)
+        gateway = _gateway(passing, around, servers)
         # Locations that are alike are one gateway: else each of its findings came many times.
-        alike = (gateway.timeout_s.known, gateway.timeout_s.origin, gateway.upstreams)
+        alike = (passing.file, gateway.timeout_s.known, gateway.timeout_s.origin, gateway.upstreams)
         gateways.setdefault((*alike, gateway.attempts.known), gateway)
     return Reading(gateways=tuple(gateways.values()), proxies=tuple(proxies))
 
 
-def _is_server(directive: _Directive) -> bool:
+def _is_server(directive: Directive) -> bool:
     return directive.name == "server" and bool(directive.arguments)
 
 
-def _gateway(
-    file: SourceFile, passing: _Directive, around: _Blocks, servers: Sequence[str]
-) -> Gateway:
+def _gateway(passing: Directive, around: Blocks, servers: Sequence[str]) -> Gateway:
     kind = _PASSES[passing.name]
-    place = Place(file.name, passing.line, passing.name)
+    place = Place(passing.file, passing.line, passing.name)
     default = Value.default(READ_TIMEOUT_S, NGINX, place)
     location = next((b for b in reversed(around) if b.name == "location"), None)
     where = f"location {location.arguments[-1]}" if location and location.arguments else "server"
     return Gateway(
         name=f"nginx ({where})",
         place=place,
-        timeout_s=_time(file, f"{kind}_read_timeout", around, default),
-        attempts=_attempts(file, kind, around, len(servers), place),
+        timeout_s=_time(f"{kind}_read_timeout", around, default),
+        attempts=_attempts(kind, around, len(servers), place),
         retry_budget=Value.default(float("inf"), NGINX, place),
         upstreams=_hosts(servers),
     )
 
 
-def _attempts(
-    file: SourceFile, kind: str, around: _Blocks, servers: int, place: Place
-) -> Value[int]:
+def _attempts(kind: str, around: Blocks, servers: int, place: Place) -> Value[int]:
     """A request goes to each server once at the most; one that changes something only to one."""
     key = f"{kind}_next_upstream"
     told = _innermost(around, key)
     when = set(told.arguments) if told else {"error", "timeout"}
     if told:
-        place = Place(file.name, told.line, key)
+        place = Place(told.file, told.line, key)
     if servers < 2 or not when & _WHEN_SLOW:
         return Value.default(1, NGINX, place)
     if "non_idempotent" not in when:
@@ -127,16 +134,14 @@ def _attempts(
     tries = _innermost(around, f"{key}_tries")
     if tries is None or not tries.arguments:
         return Value.at(servers, place)
-    there = Place(file.name, tries.line, tries.name)
+    there = Place(tries.file, tries.line, tries.name)
     return read_at(tries.arguments[0], there, tries.name, int).map(
         lambda most: min(most or servers, servers)
     )
 
 
-def _proxy(
-    file: SourceFile, passing: _Directive, around: _Blocks, servers: Sequence[str]
-) -> list[Proxy]:
-    place = Place(file.name, passing.line, passing.name)
+def _proxy(passing: Directive, around: Blocks, servers: Sequence[str]) -> list[Proxy]:
+    place = Place(passing.file, passing.line, passing.name)
     ends = [found for server in servers if (found := address(server))]
     listens = [
         port_of(directive.arguments[0])
@@ -147,7 +152,7 @@ def _proxy(
     if not leads_to_a_database(names, [*(port for _, port in ends), *listens]):
         return []
     default = Value.default(STREAM_TIMEOUT_S, NGINX, place)
-    timeout_s = _time(file, "proxy_timeout", around, default)
+    timeout_s = _time("proxy_timeout", around, default)
     return [Proxy(name="nginx", place=place, idle_timeout_s=timeout_s, upstreams=_hosts(servers))]
 
 
@@ -163,23 +168,23 @@ def _hosts(servers: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(each[0] for each in found if each))
 
 
-def _time(file: SourceFile, key: str, around: _Blocks, default: Value[float]) -> Value[float]:
+def _time(key: str, around: Blocks, default: Value[float]) -> Value[float]:
     """The innermost that is said; unknown where something that is included might say it."""
     said = _innermost(around, key)
     if said is not None and said.arguments:
-        return read_at(" ".join(said.arguments), Place(file.name, said.line, key), key, _seconds)
+        return read_at(" ".join(said.arguments), Place(said.file, said.line, key), key, _seconds)
     included = _innermost(around, "include", _may_set_timeouts)
     if included is not None:
-        place = Place(file.name, included.line, "include")
+        place = Place(included.file, included.line, "include")
         return Value.unknown(f"{key} may stand in what is included here", place)
     return default
 
 
-def _may_set_timeouts(directive: _Directive) -> bool:
+def _may_set_timeouts(directive: Directive) -> bool:
     return not all(_HARMLESS.search(name) for name in directive.arguments)
 
 
-def _innermost(around: _Blocks, key: str, holds: Any = None) -> _Directive | None:
+def _innermost(around: Blocks, key: str, holds: Any = None) -> Directive | None:
     for block in reversed(around):
         for directive in reversed(block.inside):
             if directive.name == key and (holds is None or holds(directive)):
@@ -196,15 +201,8 @@ def _seconds(text: str) -> float:
     )
 
 
-def _walk(blocks: _Blocks, around: _Blocks = ()) -> Iterator[tuple[_Directive, _Blocks]]:
-    """Every directive with the blocks around it, the outermost (the file) first."""
-    for directive in blocks:
-        yield directive, around
-        yield from _walk(directive.inside, (*around, directive))
-
-
-def _parsed(file: SourceFile) -> _Blocks | Unread:
-    """The file as one block. The parser wants a file of its own: it gets a copy of the text."""
+def _parsed(file: SourceFile) -> Blocks | Unread:
+    """What stands in the file. The parser wants a file of its own: it gets a copy of the text."""
     try:
         with tempfile.TemporaryDirectory() as folder:
             copy = Path(folder, "nginx.conf")
@@ -214,19 +212,19 @@ def _parsed(file: SourceFile) -> _Blocks | Unread:
         errors = config["errors"]
         if errors:
             return Unread(file.name, "not nginx's syntax", errors[0].get("line") or 0)
-        whole = _Directive("", (), 0, _directives(config["parsed"]))
+        return _directives(config["parsed"], file.name)
     except (ValueError, LookupError, TypeError, RuntimeError, StopIteration, OSError) as error:
         return Unread(file.name, f"not nginx's syntax ({type(error).__name__})")
-    return (whole,)
 
 
-def _directives(parsed: Sequence[Mapping[str, Any]]) -> _Blocks:
+def _directives(parsed: Sequence[Mapping[str, Any]], file: str) -> Blocks:
     return tuple(
-        _Directive(
+        Directive(
             each["directive"],
             tuple(each["args"]),
             each["line"],
-            _directives(each.get("block") or ()),
+            _directives(each.get("block") or (), file),
+            file,
         )
         for each in parsed
     )

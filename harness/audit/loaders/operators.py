@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from harness.audit.chain import PoolerDatabase
 from harness.audit.loaders.containers import cores_of
 from harness.audit.loaders.pgbouncer import pooler_of
 from harness.audit.loaders.postgresql import server_of
 from harness.audit.loaders.routes import ROUTES
+from harness.audit.parts import PoolerDatabase
 from harness.audit.reading import Reading, number
 from harness.audit.sources import SourceFile
 from harness.audit.values import Place, Settings, Value, read_at, replaced

@@ -19,8 +19,8 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-from harness.audit.chain import Package
 from harness.audit.finding import Unread
+from harness.audit.parts import Package
 from harness.audit.reading import Reading
 from harness.audit.sources import SourceFile
 from harness.audit.values import Place, Value
@@ -85,7 +85,7 @@ def load(file: SourceFile) -> Reading:
 def _requirements(file: SourceFile) -> Iterator[Package]:
     """A requirement a line; options, URLs and paths are passed over."""
     joined, first = "", 0
-    for number, line in enumerate(file.text.splitlines(), 1):
+    for number, line in enumerate(file.lines, 1):
         text = re.sub(r"(^|\s)#.*", "", line)
         first = first or number
         if text.endswith("\\"):
@@ -137,7 +137,7 @@ def _package(file: SourceFile, found: Found, line: int) -> Iterator[Package]:
 
 def _placed(file: SourceFile, found: Iterator[Found], name: str) -> Iterator[Package]:
     """With the lines on which the packages stand."""
-    lines = file.text.splitlines()
+    lines = file.lines
     for each in found:
         canonical = canonicalize_name(each[0])
         if canonical in CONCERNED:

@@ -11,8 +11,8 @@ import math
 import re
 from collections.abc import Mapping
 
-from harness.audit.chain import Pooler, PoolerDatabase
 from harness.audit.finding import Unread
+from harness.audit.parts import Pooler, PoolerDatabase
 from harness.audit.reading import PoolerFile, Reading, UserList, number, parsed, zero_is_unlimited
 from harness.audit.sources import SourceFile
 from harness.audit.values import Place, Settings, Value
@@ -76,7 +76,7 @@ def load(file: SourceFile) -> Reading:
         return Reading(user_lists=(UserList(Place(file.name), _users(file)),))
     found: list[tuple[str, str, str, Place]] = []
     section = ""
-    for count, line in enumerate(map(str.strip, file.text.splitlines()), 1):
+    for count, line in enumerate(map(str.strip, file.lines), 1):
         key, equals, text = (part.strip() for part in line.partition("="))
         if not line or line[0] in "#;":
             continue
@@ -213,11 +213,9 @@ def _mode(text: str) -> str:
 
 
 def _is_user_list(file: SourceFile) -> bool:
-    lines = [
-        line for line in file.text.splitlines() if line.strip() and line.lstrip()[0] not in ";#"
-    ]
+    lines = [line for line in file.lines if line.strip() and line.lstrip()[0] not in ";#"]
     return bool(lines) and all(_USER.match(line) for line in lines)
 
 
 def _users(file: SourceFile) -> int:
-    return sum(1 for line in file.text.splitlines() if _USER.match(line))
+    return sum(1 for line in file.lines if _USER.match(line))

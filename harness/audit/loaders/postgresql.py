@@ -10,8 +10,8 @@ import re
 from collections.abc import Iterable
 from pathlib import PurePath
 
-from harness.audit.chain import Server
 from harness.audit.finding import Unread
+from harness.audit.parts import Server
 from harness.audit.reading import Reading, ServerFile, parsed
 from harness.audit.sources import SourceFile
 from harness.audit.values import Place, Settings, Value
@@ -72,7 +72,7 @@ def load(file: SourceFile) -> Reading:
     """The file's settings and what it includes; other files may add to it."""
     lines: list[tuple[str, str, Place]] = []
     unread: list[Unread] = []
-    for number, line in enumerate(file.text.splitlines(), 1):
+    for number, line in enumerate(file.lines, 1):
         if not line.strip() or line.lstrip().startswith("#"):
             continue
         found = _LINE.fullmatch(line) or _NAMED.match(line)

@@ -38,7 +38,7 @@ def load(file: SourceFile) -> Reading:
     if file.path.name == APP:
         return _app(file)
     found = []
-    for number, line in enumerate(file.text.splitlines(), 1):
+    for number, line in enumerate(file.lines, 1):
         said = _LINE.match(line.strip())
         if said is not None and said[1] != "release":
             found.append(_process(file, said[1], said[2], number))

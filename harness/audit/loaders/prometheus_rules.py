@@ -10,8 +10,8 @@ from collections.abc import Iterator
 
 from harness.alerts.expressions import ExpressionError, parse
 from harness.alerts.rules import seconds
-from harness.audit.chain import Alert, Recording
 from harness.audit.finding import Unread
+from harness.audit.parts import Alert, Recording
 from harness.audit.reading import Reading, read_at
 from harness.audit.sources import SourceFile
 from harness.audit.values import Place, Value

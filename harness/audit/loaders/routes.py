@@ -10,7 +10,7 @@ import math
 import re
 from collections.abc import Callable, Mapping
 
-from harness.audit.chain import Gateway
+from harness.audit.parts import Gateway
 from harness.audit.reading import Reading, read_at
 from harness.audit.sources import SourceFile
 from harness.audit.values import Place, Value

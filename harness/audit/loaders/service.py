@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
-from harness.audit.chain import Gateway, Implementation, Monitor, Pool, Target
 from harness.audit.loaders.database_urls import is_postgresql, target_of
 from harness.audit.loaders.upstreams import address
+from harness.audit.parts import Gateway, Implementation, Monitor, Pool, Target
 from harness.audit.reading import Deployment, Reading, Runtime, number, parsed, truth
 from harness.audit.values import Place, Settings, Value, Variable
 

@@ -186,6 +186,22 @@ def _waitress(start: Start) -> Runtime:
     return start.runtime(start.default(1), threads=threads)
 
 
+def _pserve(start: Start) -> Runtime:
+    """PasteDeploy's: its ini file says which server it is, and all of it."""
+    said: Value[float] = Value.unknown("the file that pserve is started with says it", start.place)
+    file = next((word for word, _ in start.arguments if ".ini" in word), "")
+    return Runtime(
+        place=start.place,
+        folder=start.folder,
+        processes=Value.unknown(said.why, start.place),
+        threads=said,
+        timeout_s=said,
+        preload=Value.unknown(said.why, start.place),
+        serves=start.default(True),
+        settings_file=file.partition("#")[0] if "$" not in file else "",
+    )
+
+
 def _uwsgi(start: Start) -> Runtime:
     said = start.options(
         "-p --processes", "--workers", "--threads", "--harakiri", "--ini", flags="--lazy-apps"
@@ -274,6 +290,7 @@ PROGRAMS: Mapping[str, Callable[[Start], Runtime]] = {
     "waitress-serve": _waitress,
     "waitress": _waitress,
     "daphne": _server,
+    "pserve": _pserve,
     "uwsgi": _uwsgi,
     "runserver": _server,
     "flask": _flask,

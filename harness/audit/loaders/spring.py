@@ -22,9 +22,9 @@ from typing import TypeVar
 from javaproperties import InvalidUEscapeError, KeyValue
 from javaproperties import parse as parse_properties
 
-from harness.audit.chain import Pool, Target
 from harness.audit.finding import Unread
 from harness.audit.loaders.database_urls import parameter_of, target_from
+from harness.audit.parts import Pool, Target
 from harness.audit.reading import Code, Reading, Runtime, number, read_at, zero_is_unlimited
 from harness.audit.sources import SourceFile, read
 from harness.audit.values import Place, Settings, Value, Variable

@@ -47,7 +47,7 @@ def load(file: SourceFile) -> Reading:
 def _commands(file: SourceFile) -> Iterator[tuple[tuple[Word, ...], Place]]:
     """Each command with its place; ``${X:-default}`` is a word of it, as in any command."""
     joined, first = "", 0
-    for number, line in enumerate(file.text.splitlines(), 1):
+    for number, line in enumerate(file.lines, 1):
         text = line.strip()
         if not joined and (not text or text.startswith("#")):
             continue

@@ -6,8 +6,10 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from harness.audit.chain import Chain, Pool, Pooler, PoolerDatabase, Server, Workload
-from harness.audit.finding import Unknown, needs
+from harness.audit.chain import Chain
+from harness.audit.finding import Severity, Unknown, needs
+from harness.audit.parts import Pool, Pooler, PoolerDatabase, Server, Workload
+from harness.audit.rules.inputs import capacity_of, counted, held_at_most
 from harness.audit.values import Place, Value
 
 
@@ -30,7 +32,7 @@ class Demand:
 
     ``most`` counts what is known: with ``lacks``, there may be more. ``surge`` come on top while a
     rolling deploy lasts. ``shown`` is the sum as it is written; ``place`` where its greatest part
-    is set.
+    is set. ``used`` is what all threads hold at once, where these are what limits it.
     """
 
     most: float = 0.0
@@ -38,15 +40,40 @@ class Demand:
     lacks: Lack | None = None
     surge: float = 0.0
     place: Place | None = None
+    used: float = math.inf
+
+    @property
+    def busy(self) -> float:
+        """Connections that can be in use at once."""
+        return min(self.used, self.most)
+
+    def severity(self, grant: float) -> Severity:
+        """Of more than ``grant``: a warning where it takes threads that are not there yet."""
+        return "error" if self.busy > grant else "warning"
+
+    def bounded(self, grant: float) -> str:
+        """What to say of it then; "" else."""
+        if self.severity(grant) == "error":
+            return ""
+        return (
+            ", once there are the threads to ask for it: those that there are hold "
+            f"{self.used:g} at the most"
+        )
+
+    @property
+    def total(self) -> str:
+        """`24 connections`, and that there may be more."""
+        if math.isinf(self.most):
+            return "any number of connections"
+        return f"{'at least ' if self.lacks else ''}{counted(self.most, 'connection')}"
 
     @property
     def described(self) -> str:
-        """The sum: `2 × 12 = 24`, and that it may be more."""
-        if math.isinf(self.most):
-            return "any number of"
-        total = f"{self.most:g}"
-        plain = f"{self.shown} = {total}" if set(self.shown) & set("×+") else total
-        return f"at least {plain}" if self.lacks else plain
+        """With the sum: `2 × 12 = 24 connections`, and that it may be more."""
+        if math.isinf(self.most) or not set(self.shown) & set("×+"):
+            return self.total
+        at_least = "at least " if self.lacks else ""
+        return f"{at_least}{self.shown} = {counted(self.most, 'connection')}"
 
 
 def of_pools(pools: Iterable[tuple[Workload, Pool]]) -> Demand:
@@ -59,7 +86,7 @@ def of_pools(pools: Iterable[tuple[Workload, Pool]]) -> Demand:
     apart: dict[str, list[_Held]] = {}
     lacks = None
     for workload, pool in pools:
-        lacks = lacks or _lack(workload, pool)
+        lacks = lacks or lack_of(workload, pool)
         members = known if workload.instances.is_known else apart.setdefault(workload.name, [])
         members.append(_Held.of(workload, pool))
     groups = [members for members in (known, *apart.values()) if members]
@@ -73,6 +100,7 @@ def of_pools(pools: Iterable[tuple[Workload, Pool]]) -> Demand:
         lacks,
         sum(each.surge for each in chosen),
         greatest.place,
+        sum(each.used for each in chosen),
     )
 
 
@@ -83,6 +111,7 @@ class _Held:
     most: float
     shown: str
     surge: float
+    used: float
     place: Place
 
     @classmethod
@@ -92,10 +121,17 @@ class _Held:
         count = _or(workload.replicas, 1) * processes
         more = _or(workload.surge, 0.0) * processes
         capacity = _or(pool.size, 0.0) + _or(pool.max_overflow, 0.0)
+        if pool.implementation == "none":
+            capacity = _or(capacity_of(workload, pool), 0.0)
+        used = capacity
+        if pool.implementation == "sqlalchemy":
+            # It opens a connection when one is asked for; others keep some that nobody uses.
+            used = min(capacity, held_at_most(workload, pool))
         return cls(
             count * capacity if count else 0.0,
             f"{count:g} × {capacity:g}",
             more * capacity if more else 0.0,
+            count * used if count else 0.0,
             pool.capacity.place or pool.place,
         )
 
@@ -120,12 +156,16 @@ def of_pooler(chain: Chain, pooler: Pooler) -> Demand:
         words = (f"{number:g}" for number in (count, pools) if number != 1)
         parts.append(" × ".join((*words, f"{min(each, limit):g}")))
     replicas = _or(pooler.replicas, 1)
-    most *= replicas
-    shown = " + ".join(parts) if replicas == 1 else f"{replicas} × ({' + '.join(parts)})"
+    most = most * replicas if replicas else 0.0
+    shown = " + ".join(parts)
+    if replicas != 1:
+        shown = f"{replicas:g} × ({shown})" if len(parts) > 1 else f"{replicas:g} × {shown}"
     place = size.place or pooler.place
-    if clients.shown and clients.lacks is None and clients.most < most:
-        return Demand(clients.most, clients.shown, None, clients.surge, place)
-    return Demand(most, shown, None, 0.0, place)
+    whole = bool(clients.shown) and clients.lacks is None
+    used = clients.used if whole else math.inf
+    if whole and clients.most < most:
+        return Demand(clients.most, clients.shown, None, clients.surge, place, used)
+    return Demand(most, shown, None, 0.0, place, used)
 
 
 def size_of(pooler: Pooler, database: PoolerDatabase | None) -> float:
@@ -177,10 +217,11 @@ def _databases(chain: Chain, pooler: Pooler) -> list[tuple[int, PoolerDatabase |
     return [(others if each.name == "*" else 1, each) for each in pooler.databases]
 
 
-def _lack(workload: Workload, pool: Pool) -> Lack | None:
+def lack_of(workload: Workload, pool: Pool) -> Lack | None:
+    """What is not known of the connections that the processes of a workload may have."""
     for what, value in (
         (f"the processes of {workload.name}", workload.instances),
-        (f"the capacity of {workload.name}'s pool", pool.capacity),
+        (f"the capacity of {workload.name}'s pool", capacity_of(workload, pool)),
     ):
         if not value.is_known:
             return Lack(what, value, pool.place)

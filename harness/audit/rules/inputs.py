@@ -1,44 +1,55 @@
-"""What several rules reckon with: connections that may be opened, requests that are carried."""
+"""What several rules reckon with: who serves, what can be in use at once, how long one waits."""
 
 from __future__ import annotations
 
 import math
 
-from harness.audit.chain import Chain, Pool, Workload
-from harness.audit.finding import Unknown, needs
+from harness.audit.chain import Chain
+from harness.audit.parts import Pool, Workload
 from harness.audit.values import Value
 
 
-def lacking(rule: str, chain: Chain) -> Unknown | None:
-    """What ``rule`` would need to count the pools' connections; None when all of it is known."""
-    for workload, pool in chain.pools():
-        for what, value in (
-            (f"the processes of {workload.name}", workload.instances),
-            (f"the capacity of {workload.name}'s pool", pool.capacity),
-        ):
-            if not value.is_known:
-                return needs(rule, what, value, pool.place)
-    return None
+def serving(chain: Chain) -> tuple[tuple[Workload, Pool], ...]:
+    """Pools of what requests come to: a job queue's worker carries none of them."""
+    return tuple(each for each in chain.pools() if each[0].serves.known is not False)
 
 
-def most_connections(chain: Chain) -> float:
-    """Processes × capacity, over all pools; what is unknown counts as nothing."""
-    return sum(
-        (workload.instances.known or 0) * (pool.capacity.known or 0.0)
-        for workload, pool in chain.pools()
-    )
+def held_at_most(workload: Workload, pool: Pool) -> float:
+    """Connections that the requests of one process hold at once, whatever the pool has.
+
+    inf where nothing is known to limit them: a session that outlives its request's work is held by
+    no thread any more.
+    """
+    threads = pool.threads.known
+    if threads is None or any(use.practice == "session-over-teardown" for use in workload.uses):
+        return math.inf
+    return threads * max((use.connections for use in workload.uses), default=1)
+
+
+def capacity_of(workload: Workload, pool: Pool) -> Value[float]:
+    """Connections that one process may have: the pool's, or without one what its threads hold."""
+    held = held_at_most(workload, pool)
+    if pool.implementation == "none" and math.isfinite(held):
+        return Value(held, "file", pool.place)
+    return pool.capacity
+
+
+def used_at_most(workload: Workload, pool: Pool) -> float | None:
+    """Connections of one process that can be in use at once; None where its pool is not known."""
+    capacity = capacity_of(workload, pool).known
+    return None if capacity is None else min(capacity, held_at_most(workload, pool))
 
 
 def carried_per_s(chain: Chain) -> float | None:
-    """Requests a second that all pools together carry: capacity / hold time (Little's law)."""
+    """Requests a second that all pools together carry: connections in use / hold time (Little)."""
     total = 0.0
-    for workload, pool in chain.pools():
+    for workload, pool in serving(chain):
         hold_s = workload.hold_s.known
-        count, capacity = workload.instances.known, pool.capacity.known
-        if hold_s is None or count is None or capacity is None:
+        count, used = workload.instances.known, used_at_most(workload, pool)
+        if hold_s is None or count is None or used is None:
             return None
-        total += math.inf if hold_s == 0 else count * capacity / hold_s
-    return total if chain.pools() else None
+        total += math.inf if hold_s == 0 else count * used / hold_s
+    return total if serving(chain) else None
 
 
 def may_wait(workload: Workload, pool: Pool) -> bool:
@@ -48,14 +59,28 @@ def may_wait(workload: Workload, pool: Pool) -> bool:
     """
     if pool.implementation in ("none", "django"):
         return False
-    threads, capacity = pool.threads.known, pool.capacity.known
-    if threads is None or capacity is None:
-        return True
-    at_once = max((use.connections for use in workload.uses), default=1)
-    return threads * at_once > capacity
+    capacity = pool.capacity.known
+    return capacity is None or held_at_most(workload, pool) > capacity or math.isinf(capacity)
+
+
+def outlasts(inner: Value[float], outer: Value[float]) -> bool:
+    """Whether the one waits for as long as the other, or longer: nobody outlasts who never ends."""
+    if inner.known is None or outer.known is None:
+        return False
+    return math.isfinite(outer.known) and inner.known >= outer.known
+
+
+def seconds(time_s: float) -> str:
+    """A time with its unit."""
+    return "for ever" if math.isinf(time_s) else f"{time_s:g} s"
 
 
 def in_seconds(value: Value[float]) -> str:
     """A known time with its unit, and whose default it is."""
-    shown = f"{value.known:g} s"
+    shown = seconds(math.inf if value.known is None else value.known)
     return f"{shown} (default of {value.why})" if value.origin == "default" else shown
+
+
+def counted(number: float, what: str) -> str:
+    """`1 connection`, `2 connections`."""
+    return f"{number:g} {what}" if number == 1 else f"{number:g} {what}s"

@@ -5,16 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from harness.audit.chain import Chain, Server
+from harness.audit.chain import Chain
 from harness.audit.finding import Finding, Unknown, needs
+from harness.audit.parts import Server
 from harness.audit.rules.counts import Demand, of_pooler, of_pools, poolers_before
+from harness.audit.rules.inputs import counted
 
 ID = "PD101"
 TITLE = "The pools may ask for more connections than the database grants"
 
 
 def check(chain: Chain) -> Iterator[Finding | Unknown]:
-    """Processes × pool capacity against max_connections less reserves.
+    """Processes × connections that each may open, against max_connections less reserves.
 
     A pooler that stands before the same server counts with what it may open; one that all pools
     stand behind is another rule's matter.
@@ -29,7 +31,7 @@ def check(chain: Chain) -> Iterator[Finding | Unknown]:
 
 def _of_server(chain: Chain, server: Server) -> Iterator[Finding | Unknown]:
     direct = of_pools(chain.behind(server))
-    if not direct.shown or math.isinf(direct.most):
+    if not direct.shown or math.isinf(direct.most + direct.surge):
         return  # no pool, or PD102 says so
     poolers = [of_pooler(chain, each) for each in poolers_before(chain, server)]
     lacks = next((each.lacks for each in (direct, *poolers) if each.lacks), None)
@@ -39,6 +41,7 @@ def _of_server(chain: Chain, server: Server) -> Iterator[Finding | Unknown]:
         lacks,
         direct.surge + sum(each.surge for each in poolers),
         direct.place,
+        direct.used + sum(each.most for each in poolers),
     )
     grant = server.grant.known
     if grant is None:
@@ -51,16 +54,16 @@ def _of_server(chain: Chain, server: Server) -> Iterator[Finding | Unknown]:
         yield _finding(server, asked, grant)
     elif lacks is not None:
         yield lacks.needed_by(ID)
-    elif asked.most + asked.surge > grant:
+    elif asked.most and asked.most + asked.surge > grant:
         yield Finding(
             ID,
             "warning",
             asked.place or server.place,
-            f"the pools may hold {asked.described} connections, and {server.name} grants "
+            f"the pools may hold {asked.described}, and {server.name} grants "
             f"{grant:g}; while a rolling deploy lasts there are up to {asked.surge:g} more: the "
             "new release is refused (FATAL: sorry, too many clients already)",
-            f"Make the pools {grant / (1 + asked.surge / asked.most):.0f} together, or let a "
-            "deploy end old processes before it starts new ones (maxSurge: 0).",
+            f"{_together(grant * asked.most / (asked.most + asked.surge))}, or let a deploy end "
+            "old processes before it starts new ones (maxSurge: 0).",
         )
 
 
@@ -68,13 +71,20 @@ def _finding(server: Server, asked: Demand, grant: float) -> Finding:
     kept = (server.superuser_reserved.known or 0.0) + (server.reserved.known or 0.0)
     return Finding(
         ID,
-        "error",
+        asked.severity(grant),
         asked.place or server.place,
-        f"the pools may hold {asked.described} connections, and {server.name} grants {grant:g}"
-        f"{_in_use(server)}: the rest is refused (FATAL: sorry, too many clients already)",
-        f"Make the pools {grant:g} together, put a PgBouncer between, or raise "
-        f"max_connections to {asked.most + kept:g} where the server can carry it.",
+        f"the pools may hold {asked.described}, and {server.name} grants {grant:g}"
+        f"{_in_use(server)}: the rest is refused (FATAL: sorry, too many clients already)"
+        f"{asked.bounded(grant)}",
+        f"{_together(grant * asked.most / (asked.most + asked.surge))}, put a PgBouncer between, "
+        f"or raise max_connections to {asked.most + asked.surge + kept:g} where the server can "
+        "carry it.",
     )
+
+
+def _together(most: float) -> str:
+    """How small the pools must be, so that a rolling deploy has room as well."""
+    return f"Have no more than {counted(max(0, math.floor(most)), 'connection')} in all pools"
 
 
 def _in_use(server: Server) -> str:
@@ -104,7 +114,7 @@ def _of_roles(chain: Chain) -> Iterator[Finding | Unknown]:
                 ID,
                 "error",
                 limit.place or asked.place or direct[0][1].place,
-                f"the pools may hold {asked.described} connections, and their role may have "
+                f"the pools may hold {asked.described}, and their role may have "
                 f"{limit}: the rest is refused (FATAL: too many connections for role)",
                 f"Raise the role's CONNECTION LIMIT to {asked.most:g}, within what the server "
                 "grants, or make the pools smaller.",

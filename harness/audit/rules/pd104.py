@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from harness.audit.chain import Chain
 from harness.audit.finding import Finding, Unknown
+from harness.audit.rules.inputs import counted
 
 ID = "PD104"
 TITLE = "More requests are let in than there are connections"
@@ -24,9 +25,9 @@ def check(chain: Chain) -> Iterator[Finding | Unknown]:
             ID,
             "note",
             pool.threads.place or pool.place,
-            f"{workload.name} works on {threads:g} requests at once with {capacity:g} connections: "
-            f"{threads - capacity:g} wait inside, each with a thread, and requests that need no "
-            "database wait behind them",
-            f"Have as many threads as connections and some ({capacity:g}), or watch the pool's "
-            "pending requests.",
+            f"{workload.name} works on {threads:g} requests at once with "
+            f"{counted(capacity, 'connection')}: {threads - capacity:g} may wait inside, each with "
+            "a thread, and requests that need no database wait behind them",
+            f"Watch the pool's pending requests; or have about as many threads as connections "
+            f"({capacity:g}), and watch the requests in flight.",
         )

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from harness.audit.chain import Chain
 from harness.audit.finding import Finding, Severity, Unknown
+from harness.audit.rules.inputs import counted
 
 ID = "PD105"
 TITLE = "The queue forms before the threads, where the pool's metrics do not see it"
@@ -26,13 +27,13 @@ def check(chain: Chain) -> Iterator[Finding | Unknown]:
         if capacity < threads or math.isinf(capacity):
             continue
         severity: Severity = "warning" if threads > 1 else "note"
-        requests = "requests" if threads > 1 else "request"
         yield Finding(
             ID,
             severity,
             pool.threads.place or pool.place,
-            f"{workload.name} works on {threads:g} {requests} at once and has {capacity:g} "
-            "connections: requests queue for a thread, and the pool looks well throughout",
+            f"{workload.name} works on {counted(threads, 'request')} at once and has "
+            f"{counted(capacity, 'connection')}: requests queue for a thread, and the pool looks "
+            "well throughout",
             "Watch the requests in flight and the time before a thread, or let more in than the "
             "pool has connections.",
         )

@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from harness.audit.chain import Chain, Pool, Use, Workload
+from harness.audit.chain import Chain
 from harness.audit.finding import Finding, Unknown, needs
+from harness.audit.parts import Pool, Use, Workload
+from harness.audit.rules.inputs import counted
 
 ID = "PD106"
 TITLE = "A request holds one connection while it waits for another"
@@ -23,7 +25,7 @@ def check(chain: Chain) -> Iterator[Finding | Unknown]:
     """
     for workload in chain.workloads:
         for use in workload.uses:
-            if use.practice == PRACTICE:
+            if use.practice == PRACTICE and use.connections > 1:
                 yield from _judged(workload, use)
 
 
@@ -64,17 +66,17 @@ def _locks(workload: Workload, use: Use, pool: Pool) -> Finding | None:
             use.place,
             f"{locked}; nothing limits how many requests there are at once, so that no pool is "
             "large enough",
-            f"{alone}; or let fewer than {capacity / (use.connections - 1):g} such requests in at "
-            "once."
-            if use.connections > 1
+            f"{alone}; or let fewer than {math.ceil(capacity / (use.connections - 1))} such "
+            "requests in at once."
+            if capacity >= use.connections
             else f"{alone}.",
         )
     return Finding(
         ID,
         "error",
         use.place,
-        f"{locked}; {most:g} requests at once need {most:g} × {use.connections - 1} + 1 = "
-        f"{enough:g}",
+        f"{locked}; {counted(most, 'request')} at once need{'s' * (most == 1)} "
+        f"{most:g} × {use.connections - 1} + 1 = {enough:g}",
         f"{alone}; or give the pool {enough:g} connections.",
     )
 

@@ -5,12 +5,23 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from harness.audit.chain import Chain, Pool
+from harness.audit.chain import Chain
 from harness.audit.finding import Finding, Unknown, needs
+from harness.audit.parts import Pool
+from harness.audit.rules.inputs import in_seconds
 from harness.audit.values import Place, Value
 
 ID = "PD108"
 TITLE = "The pool hands out connections that something on the way has ended"
+
+_CHECK = "Check connections before each use, or replace them at an age"
+_CHECKS = {
+    "sqlalchemy": "Set pool_pre_ping=True, or a pool_recycle",
+    "psycopg-pool": "Give the pool check=ConnectionPool.check_connection, or a max_lifetime",
+    "asyncpg": "Set max_inactive_connection_lifetime",
+    "django": 'Set "CONN_HEALTH_CHECKS": True, or a CONN_MAX_AGE',
+}
+"""What each product calls it; what follows is the time to stay below."""
 
 
 def check(chain: Chain) -> Iterator[Finding | Unknown]:
@@ -35,10 +46,10 @@ def check(chain: Chain) -> Iterator[Finding | Unknown]:
                 ID,
                 "warning",
                 _place(pool),
-                f"{name} ends connections that were idle for {seconds} s, and {workload.name}'s "
-                "pool neither checks a connection before its use nor replaces old ones: after "
-                "every quiet time, requests fail on connections that are dead",
-                f"Set pool_pre_ping=True, or a pool_recycle below {seconds} s.",
+                f"{name} ends connections that were idle for {in_seconds(seconds)}, and the pool "
+                f"of {workload.name} neither checks a connection before its use nor replaces old "
+                "ones: after every quiet time, requests fail on connections that are dead",
+                f"{_CHECKS.get(pool.implementation, _CHECK)} below {seconds.known:g} s.",
             )
 
 
@@ -50,7 +61,7 @@ def shortest_limit(chain: Chain, pool: Pool) -> tuple[str, Value[float]] | None:
     pooler, server = chain.pooler_of(pool), chain.server_of(pool)
     others = [] if pooler is None else [pooler.client_idle_timeout_s]
     if server is not None and pool.implementation == "psycopg-pool":
-        others.append(server.idle_session_timeout_s)
+        others.append(chain.idle_session_timeout_of(pool))
     finite = [
         (name, seconds)
         for name, seconds in chain.limits_of(pool)

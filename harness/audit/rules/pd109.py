@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from harness.audit.chain import Chain, Pool, Workload
+from harness.audit.chain import Chain
 from harness.audit.finding import Finding, Unknown, needs
+from harness.audit.parts import Pool, Workload
+from harness.audit.rules.inputs import in_seconds
 from harness.audit.rules.pd108 import shortest_limit
 
 ID = "PD109"
@@ -52,10 +54,10 @@ def _idle(
         "warning",
         pool.recycle_s.place or pool.place,
         f"{workload.name}'s pool replaces connections that are older than {recycle:g} s, and "
-        f"{name} ends those that were idle for {seconds} s: requests fail on connections that are "
-        "dead",
-        f"Set the pool's recycle time below {seconds} s, by half a minute at least, or check "
-        "connections before each use.",
+        f"{name} ends those that were idle for {in_seconds(seconds)}: requests fail on "
+        "connections that are dead",
+        f"Set the pool's recycle time below {seconds.known:g} s, by half a minute at least, or "
+        "check connections before each use.",
     )
 
 

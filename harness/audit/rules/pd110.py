@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from harness.audit.chain import Chain, Pool
+from harness.audit.chain import Chain
 from harness.audit.finding import Edit, Finding, Unknown
+from harness.audit.parts import Pool
 
 ID = "PD110"
 TITLE = "Idle connections stay at the bottom of the pool until they are dead"

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from harness.audit.chain import Chain, Pool, Workload
+from harness.audit.chain import Chain
 from harness.audit.finding import Finding, Unknown
+from harness.audit.parts import Pool, Workload
 
 ID = "PD111"
 TITLE = "A pool is made before the server forks"

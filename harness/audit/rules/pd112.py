@@ -27,7 +27,7 @@ def check(chain: Chain) -> Iterator[Finding | Unknown]:
                     use.place,
                     f"the engine of {workload.name} keeps what it takes from another pool: the "
                     "inner one never gets its connections back, its limits and statistics say "
-                    "nothing, and whoever waits waits twice",
+                    "nothing, and requests wait twice",
                     "Give the engine poolclass=NullPool, and the inner pool close_returns=True "
                     "(psycopg_pool 3.3 or newer); or use the engine's own pool alone.",
                 )

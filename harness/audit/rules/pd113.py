@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from harness.audit.chain import Chain, Pool, Workload
+from harness.audit.chain import Chain
 from harness.audit.finding import Finding, Unknown, needs
+from harness.audit.parts import Pool, Workload
+from harness.audit.rules.inputs import outlasts
 from harness.audit.rules.timeouts import patience_of
 
 ID = "PD113"
@@ -14,6 +16,19 @@ TITLE = "Nothing ends an attempt to connect while somebody still waits"
 
 LONG_S = 60.0
 """Drivers' own defaults are so long, or longer: no request waits for a minute."""
+
+# asyncpg takes connect_timeout in a URL for a setting of the server's, and is refused.
+_FIX = (
+    "Set connect_timeout to a few seconds, in the URL or in "
+    'connect_args={"connect_timeout": 5}; for asyncpg it is connect_args={"timeout": 5}.'
+)
+_FIXES = {
+    "asyncpg": "Give create_pool a timeout of a few seconds.",
+    "django": 'Set "OPTIONS": {"connect_timeout": 5}.',
+    "hikari": "Set connectTimeout to a few seconds in the JDBC URL (?connectTimeout=5).",
+    "psycopg-pool": "Set connect_timeout to a few seconds, in the URL or in "
+    'kwargs={"connect_timeout": 5}.',
+}
 
 
 def check(chain: Chain) -> Iterator[Finding | Unknown]:
@@ -27,8 +42,8 @@ def check(chain: Chain) -> Iterator[Finding | Unknown]:
             if seconds.variable is not None:
                 yield needs(ID, f"the connect_timeout of {workload.name}", seconds, pool.place)
             continue
-        patience = patience_of(chain, pool)
-        if seconds.known >= LONG_S or seconds.known >= (patience.known or math.inf):
+        patience = patience_of(chain, workload, pool)
+        if seconds.known >= LONG_S or outlasts(seconds, patience):
             yield _finding(workload, pool, patience.known)
 
 
@@ -39,7 +54,8 @@ def _finding(workload: Workload, pool: Pool, patience_s: float | None) -> Findin
     else:
         whose = f" (the default of {seconds.why})" if seconds.origin == "default" else ""
         lasts = f"may last {seconds.known:g} s{whose}"
-    meanwhile = "" if patience_s is None else f", and its gateway gives up after {patience_s:g} s"
+    listens = patience_s is not None and math.isfinite(patience_s)
+    meanwhile = "" if not listens else f", and a request is waited for {patience_s:g} s"
     return Finding(
         ID,
         "warning",
@@ -47,17 +63,5 @@ def _finding(workload: Workload, pool: Pool, patience_s: float | None) -> Findin
         f"an attempt of {workload.name} to connect {lasts}{meanwhile}: where the database's host "
         "is gone without a word (a failover, a network that drops packets), each request hangs "
         "for so long, its place in the pool with it",
-        _fix(pool),
+        _FIXES.get(pool.implementation, _FIX),
     )
-
-
-def _fix(pool: Pool) -> str:
-    if pool.implementation == "asyncpg":
-        return "Give create_pool a timeout of a few seconds."
-    if pool.implementation == "psycopg-pool":
-        where = 'kwargs={"connect_timeout": 5}'
-    elif pool.implementation == "django":
-        return 'Set "OPTIONS": {"connect_timeout": 5}.'
-    else:
-        where = 'connect_args={"connect_timeout": 5} (asyncpg: {"timeout": 5})'
-    return f"Set connect_timeout to a few seconds, in the URL or in {where}."

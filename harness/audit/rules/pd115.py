@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from harness.audit.chain import Chain
 from harness.audit.finding import Finding, Unknown
+from harness.audit.rules.inputs import counted
 
 ID = "PD115"
 TITLE = "The pool opens its connections in the surge that needs them"
@@ -32,9 +33,9 @@ def check(chain: Chain) -> Iterator[Finding | Unknown]:
             ID,
             "note",
             pool.min_size.place or pool.place,
-            f"the pool of {workload.name} keeps {least:g} of {size:g} connections: the other "
-            f"{size - least:g} are opened while requests already wait, each with a handshake at "
-            "a database that is busy as well",
+            f"the pool of {workload.name} keeps {least:g} of {counted(size, 'connection')}: the "
+            "rest is opened while requests already wait, each with a handshake at a database "
+            "that is busy as well",
             f"Set {name} to {size:g}, as its maximum, where a surge must be served from its first "
             "second.",
         )

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 
-from harness.audit.chain import Chain, Pool, Workload
+from harness.audit.chain import Chain
 from harness.audit.finding import Finding, Unknown, needs
+from harness.audit.parts import Pool, Workload
 from harness.audit.rules.edits import shorter_wait
-from harness.audit.rules.inputs import in_seconds, may_wait
+from harness.audit.rules.inputs import in_seconds, may_wait, outlasts, seconds, serving
 
 ID = "PD116"
 TITLE = "A request may wait for a connection for longer than it may take in all"
@@ -17,11 +17,12 @@ TITLE = "A request may wait for a connection for longer than it may take in all"
 def check(chain: Chain) -> Iterator[Finding | Unknown]:
     """Pool timeout ≥ the objective for a request's duration.
 
-    Where a gateway gives up before the pool does as well, PD103 says the graver thing of it.
+    Where a gateway gives up before the pool does as well, PD103 says the graver thing of it. A job
+    queue's worker answers nobody.
     """
     waiting = [
         (workload, pool)
-        for workload, pool in chain.pools()
+        for workload, pool in serving(chain)
         if pool.timeout_s.is_known
         and may_wait(workload, pool)
         and not _is_another_rules(chain, workload, pool)
@@ -34,7 +35,7 @@ def check(chain: Chain) -> Iterator[Finding | Unknown]:
         return
     for workload, pool in waiting:
         wait = pool.timeout_s
-        if (wait.known or 0.0) < objective.known:
+        if not outlasts(wait, objective):
             continue
         yield Finding(
             ID,
@@ -43,7 +44,7 @@ def check(chain: Chain) -> Iterator[Finding | Unknown]:
             f"a request of {workload.name} may wait {in_seconds(wait)} for a connection, and must "
             f"be answered within {in_seconds(objective)}: whoever waits so long is served too "
             "late, and is in the way of those who could be served in time",
-            f"Set the pool's timeout below {in_seconds(objective)}, less the time for which a "
+            f"Set the pool's timeout below {seconds(objective.known)}, less the time for which a "
             "request holds its connection.",
             shorter_wait(wait, objective.known),
         )
@@ -51,8 +52,7 @@ def check(chain: Chain) -> Iterator[Finding | Unknown]:
 
 def _is_another_rules(chain: Chain, workload: Workload, pool: Pool) -> bool:
     """PD103's, where a gateway gives up before; PD112's, where the wait is another pool's."""
-    wait = pool.timeout_s.known or 0.0
     given_up = any(
-        wait >= (gateway.timeout_s.known or math.inf) for gateway in chain.gateways_of(pool)
+        outlasts(pool.timeout_s, gateway.timeout_s) for gateway in chain.gateways_of(pool)
     )
     return given_up or any(use.practice == "pool-over-pool" for use in workload.uses)

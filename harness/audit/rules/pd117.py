@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from harness.audit.chain import Chain
 from harness.audit.finding import Finding, Unknown
+from harness.audit.rules.inputs import in_seconds
 
 ID = "PD117"
 TITLE = "The pool hands out sessions that the server has ended, unchecked"
@@ -24,7 +25,7 @@ def check(chain: Chain) -> Iterator[Finding | Unknown]:
         server = chain.server_of(pool)
         if server is None or chain.pooler_of(pool) is not None:
             continue  # behind a pooler, the timeout ends the pooler's sessions
-        ends, lifetime = server.idle_session_timeout_s, pool.recycle_s.known
+        ends, lifetime = chain.idle_session_timeout_of(pool), pool.recycle_s.known
         if ends.known is None or math.isinf(ends.known):
             continue
         if lifetime is None or lifetime >= ends.known:
@@ -32,9 +33,9 @@ def check(chain: Chain) -> Iterator[Finding | Unknown]:
                 ID,
                 "warning",
                 pool.pre_ping.place or pool.place,
-                f"{server.name} ends sessions that were idle for {ends} s, and {workload.name}'s "
-                "pool does not look: it hands out connections that are closed, and each request "
-                "that gets one fails",
+                f"{server.name} ends sessions that were idle for {in_seconds(ends)}, and the pool "
+                f"of {workload.name} does not look: it hands out connections that are closed, and "
+                "each request that gets one fails",
                 "Give the pool check=ConnectionPool.check_connection (AsyncConnectionPool's for "
-                f"an asynchronous one), or a max_lifetime below {ends} s.",
+                f"an asynchronous one), or a max_lifetime below {ends.known:g} s.",
             )

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import InvalidVersion, Version
 
-from harness.audit.chain import Chain, Package
+from harness.audit.chain import Chain
 from harness.audit.finding import Finding, Unknown
+from harness.audit.parts import Package
 
 ID = "PD119"
 TITLE = "This psycopg_pool loses a connection with a request that is cancelled"

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from harness.audit.chain import Chain, Pool, Pooler, Workload
+from harness.audit.chain import Chain
 from harness.audit.finding import Finding, Unknown, needs
+from harness.audit.parts import Pool, Pooler, Workload
 from harness.audit.rules.counts import database_of, limit_of, of_pools, size_of
 
 ID = "PD120"
@@ -38,26 +39,30 @@ def _of_session_mode(
     for (name, _), members in shares.items():
         kept = of_pools(members)
         database = database_of(pooler, name)
-        of_one = min(size_of(pooler, database), limit_of(pooler, database))
-        have = of_one * (pooler.replicas.known or 1)
+        limit, replicas = limit_of(pooler, database), pooler.replicas.known or 1
+        have = min(size_of(pooler, database), limit) * replicas
         size, name_of_size = pooler.default_pool_size, "default_pool_size"
         if database is not None and database.pool_size.is_known:
             size, name_of_size = database.pool_size, "pool_size"
         if kept.most > have:
             yield Finding(
                 ID,
-                "error",
+                kept.severity(have),
                 size.place or pooler.place,
-                f"the pools keep {_number(kept.most, at_least=kept.lacks is not None)} connections "
-                f"open and {pooler.name}, in session mode, has {have:g} behind them: whoever comes "
-                "later waits in it, with a connection that the pool believes to be good",
-                f"Raise {name_of_size} to {kept.most:g} within max_connections, make the pools "
-                "smaller, or use transaction mode.",
+                f"the pools keep {kept.total} open and {pooler.name}, in session mode, has "
+                f"{have:g} behind them: whoever comes later waits in it, with a connection that "
+                f"the pool believes to be good{kept.bounded(have)}",
+                f"{_raised(name_of_size, kept.most / replicas, size_of(pooler, database), limit)}"
+                "make the pools smaller, or use transaction mode.",
             )
         elif kept.lacks is not None:
             yield kept.lacks.needed_by(ID)
 
 
-def _number(most: float, *, at_least: bool) -> str:
-    shown = "any number of" if math.isinf(most) else f"{most:g}"
-    return f"at least {shown}" if at_least else shown
+def _raised(name: str, needed: float, size: float, limit: float) -> str:
+    """What to raise, of each replica; nothing where the pools have no limit themselves."""
+    if math.isinf(needed):
+        return "Limit the pools first, and then "
+    parts = [name] if needed > size else []
+    parts += ["max_db_connections"] if needed > limit else []
+    return f"Raise {' and '.join(parts)} to {math.ceil(needed)} within max_connections, "

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from harness.audit.chain import Chain, Pooler, Server
-from harness.audit.finding import Finding, Unknown, needs
+from harness.audit.chain import Chain
+from harness.audit.finding import Finding, Severity, Unknown, needs
+from harness.audit.parts import Pooler, Server
 from harness.audit.rules.counts import of_pooler, poolers_before, size_of
 
 ID = "PD121"
@@ -36,15 +37,19 @@ def _of_server(
     names = " and ".join(each.name for each in poolers)
     place = demands[0].place or poolers[0].place
     if most > grant.known:
-        shown = " + ".join(each.described for each in demands)
+        shown = demands[0].described
+        if len(demands) > 1:
+            shown = f"{' + '.join(f'{each.most:g}' for each in demands)} = {most:g} connections"
+        used = sum(each.busy for each in demands)
+        severity: Severity = "error" if used > grant.known else "warning"
         yield Finding(
             ID,
-            "error",
+            severity,
             place,
-            f"{names} may open {shown} connections, and {server.name} grants {grant.known:g}: the "
+            f"{names} may open {shown}, and {server.name} grants {grant.known:g}: the "
             "server refuses the rest, and clients wait in PgBouncer for what cannot come",
-            f"Set max_db_connections so that all databases together have {grant.known:g} at the "
-            "most, or make default_pool_size smaller.",
+            f"Set max_db_connections so that all databases{_and_instances(poolers)} together have "
+            f"{grant.known:g} at the most, or make default_pool_size smaller.",
         )
         return
     for pooler in poolers:
@@ -60,3 +65,9 @@ def _of_server(
                 f"Set max_db_connections to {grant.known:g} at the most: PgBouncer then shares "
                 "them out.",
             )
+
+
+def _and_instances(poolers: tuple[Pooler, ...]) -> str:
+    """That a limit is each process's own."""
+    several = len(poolers) > 1 or (poolers[0].replicas.known or 1) > 1
+    return " of all instances" if several else ""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 
 from harness.audit.chain import Chain
 from harness.audit.finding import Finding, Unknown
 from harness.audit.rules.edits import shorter_wait
+from harness.audit.rules.inputs import in_seconds, outlasts, seconds
 
 ID = "PD123"
 TITLE = "A query may wait in PgBouncer for longer than the gateway waits for its request"
@@ -18,22 +18,23 @@ def check(chain: Chain) -> Iterator[Finding | Unknown]:
     for pooler in chain.poolers:
         wait = pooler.query_wait_timeout_s.known
         patience = [
-            each.timeout_s
+            each
             for each in chain.gateways
             if each.timeout_s.known is not None
             and any(chain.pooler_of(pool) == pooler for _, pool in chain.served_by(each))
         ]
         if wait is None or not patience:
             continue
-        shortest = min(patience, key=lambda each: each.known or 0.0)
-        if wait >= (shortest.known or 0.0):
-            shown = "for ever" if math.isinf(wait) else f"{wait:g} s"
+        gateway = min(patience, key=lambda each: each.timeout_s.known or 0.0)
+        shortest = gateway.timeout_s
+        if outlasts(pooler.query_wait_timeout_s, shortest):
             yield Finding(
                 ID,
                 "warning",
                 pooler.query_wait_timeout_s.place or pooler.place,
-                f"a query may wait {shown} in {pooler.name}, and the gateway gives up after "
-                f"{shortest} s: the queue is full of requests that nobody waits for",
-                f"Set query_wait_timeout below {shortest} s.",
+                f"a query may wait {seconds(wait)} in {pooler.name}, and {gateway.name} gives up "
+                f"after {in_seconds(shortest)}: the queue is full of requests that nobody waits "
+                "for",
+                f"Set query_wait_timeout below {shortest.known:g} s.",
                 shorter_wait(pooler.query_wait_timeout_s, shortest.known or 0.0),
             )

@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from harness.audit.chain import Chain, Pooler
+from harness.audit.chain import Chain
 from harness.audit.finding import Finding, Unknown
-from harness.audit.rules.counts import of_pools
+from harness.audit.parts import Pooler
+from harness.audit.rules.counts import of_pooler, of_pools
+from harness.audit.rules.inputs import counted
 from harness.audit.rules.timeouts import due_s
 
 ID = "PD124"
@@ -28,26 +30,30 @@ def _late(chain: Chain, pooler: Pooler) -> Iterator[Finding]:
     patience = due_s(chain, pooler)
     if patience is None or after.known is None or after.known < patience:
         return
-    shown = "never" if math.isinf(after.known) else f"after a wait of {after.known:g} s"
+    reserve = f"its {counted(pooler.reserve_pool_size.known or 0.0, 'reserve connection')}"
+    shown = f"opens {reserve} after a wait of {after.known:g} s"
+    if math.isinf(after.known):
+        shown = f"never opens {reserve}"
     yield Finding(
         ID,
         "warning",
         after.place or pooler.place,
-        f"{pooler.name} opens its {pooler.reserve_pool_size.known:g} reserve connections {shown}, "
-        f"and a request is waited for {patience:g} s: the reserve helps nobody",
-        f"Set reserve_pool_timeout well below {patience:g} s: 1, say.",
+        f"{pooler.name} {shown}, and a request is waited for {patience:g} s: the reserve helps "
+        "nobody",
+        f"Set reserve_pool_timeout well below {patience:g} s: {min(1.0, patience / 2):g}, say.",
     )
 
 
 def _off(chain: Chain, pooler: Pooler) -> Iterator[Finding]:
-    clients, size = of_pools(chain.behind(pooler)), pooler.default_pool_size
-    if pooler.pool_mode.known == "session" or size.known is None or clients.most <= size.known:
+    clients, own = of_pools(chain.behind(pooler)), of_pooler(chain, pooler)
+    if pooler.pool_mode.known == "session" or own.lacks or clients.most <= own.most:
         return
+    many = "any number of" if math.isinf(clients.most) else f"{clients.most:g}"
     yield Finding(
         ID,
         "note",
         pooler.reserve_pool_size.place or pooler.place,
-        f"the pools may have {clients.most:g} connections to {pooler.name}, which has {size} "
+        f"the pools may have {many} connections to {pooler.name}, which has {own.most:g} "
         "behind them and no reserve: in a surge they wait, though the server may have room",
         "Set reserve_pool_size to what the server can spare, with a reserve_pool_timeout of a "
         "second.",

@@ -18,7 +18,7 @@ def check(chain: Chain) -> Iterator[Finding | Unknown]:
         least, idle = pooler.min_pool_size, pooler.server_idle_timeout_s.known
         if least.known != 0 or idle is None or math.isinf(idle) or not chain.behind(pooler):
             continue
-        if chain.peak_per_s.known is None:
+        if not chain.peak_per_s.known:
             continue
         yield Finding(
             ID,

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 from harness.audit.chain import Chain
 from harness.audit.finding import Finding, Unknown, needs
-from harness.audit.rules.counts import size_of, users_of
+from harness.audit.rules.counts import limit_of, size_of, users_of
+from harness.audit.rules.inputs import counted
 
 ID = "PD126"
 TITLE = "PgBouncer may have more connections than file descriptors"
@@ -26,10 +27,14 @@ def check(chain: Chain) -> Iterator[Finding | Unknown]:
             continue
         users = max(users_of(chain, pooler), pooler.users.known or 0)
         behind = sum(
-            size_of(pooler, each) * (1 if each.user.is_known else users)
+            min(
+                size_of(pooler, each) * (1 if each.user.is_known else users), limit_of(pooler, each)
+            )
             for each in pooler.databases
         )
-        needed = clients.known + (behind or size_of(pooler, None) * users)
+        needed = clients.known + (
+            behind or min(size_of(pooler, None) * users, limit_of(pooler, None))
+        )
         if math.isinf(needed):
             continue
         if files.known is None:
@@ -45,9 +50,9 @@ def check(chain: Chain) -> Iterator[Finding | Unknown]:
                 ID,
                 "error",
                 files.place or clients.place or pooler.place,
-                f"{pooler.name} may have {clients} clients and {needed - clients.known:g} "
-                f"connections behind them, and {files} file descriptors: at the peak it can "
-                "neither accept nor connect",
+                f"{pooler.name} may have {clients.known:g} clients and "
+                f"{counted(needed - clients.known, 'connection')} behind them, and has {files} "
+                "file descriptors: at the peak it can neither accept nor connect",
                 f"Set LimitNOFILE (or the container's ulimit nofile) above {needed:g}, with room "
                 "for its log and its sockets.",
             )

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from harness.audit.chain import Chain
 from harness.audit.finding import Finding, Unknown, needs
+from harness.audit.rules.inputs import in_seconds, seconds
 
 ID = "PD128"
 TITLE = "PgBouncer closes idle connections that the pool keeps"
@@ -31,16 +32,16 @@ def check(chain: Chain) -> Iterator[Finding | Unknown]:
                 yield needs(ID, f"{what} of {workload.name}'s pool", value, pool.place)
                 break
         else:
-            kept = "for ever"
+            kept = seconds(recycle.known or 0.0)
             if math.isfinite(recycle.known or 0.0):
-                kept = f"for {recycle.known:g} s"
+                kept = f"for {kept}"
             yield Finding(
                 ID,
                 "warning",
                 idle.place or pooler.place,
-                f"{pooler.name} closes a client's connection that was idle for {idle} s, and "
-                f"{workload.name}'s pool keeps its connections {kept} and does not check them: "
-                "after every quiet time, requests fail",
-                f"Let the pool replace its connections before {idle} s or check them before each "
-                "use; or leave client_idle_timeout at 0.",
+                f"{pooler.name} closes a client's connection that was idle for "
+                f"{in_seconds(idle)}, and the pool of {workload.name} keeps its connections "
+                f"{kept} and does not check them: after every quiet time, requests fail",
+                f"Let the pool replace its connections before {idle.known:g} s or check them "
+                "before each use; or leave client_idle_timeout at 0.",
             )

@@ -31,9 +31,9 @@ def check(chain: Chain) -> Iterator[Finding | Unknown]:
                 ID,
                 "error",
                 kept.place or pooler.place,
-                f"{workload.name}'s driver prepares statements, and {pooler.name}, in {mode} mode, "
-                "gives each transaction another connection without them: queries fail (prepared "
-                "statement does not exist, or already exists)",
+                f"the driver of {workload.name} prepares statements, and {pooler.name}, in {mode} "
+                "mode, gives each transaction another connection without them: queries fail "
+                "(prepared statement does not exist, or already exists)",
                 "Set max_prepared_statements (200, say; PgBouncer 1.21 or newer), or turn "
                 "prepared statements off in the driver.",
             )

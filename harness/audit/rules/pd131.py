@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from harness.audit.chain import Chain, Pool
+from harness.audit.chain import Chain
 from harness.audit.finding import Edit, Finding, Unknown
+from harness.audit.parts import Pool
 from harness.audit.rules.timeouts import endless
 from harness.audit.values import Value
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from harness.audit.chain import Chain, Server
+from harness.audit.chain import Chain
 from harness.audit.finding import Finding, Unknown, needs
+from harness.audit.parts import Server
 from harness.audit.rules.counts import of_pooler, of_pools, poolers_before
 
 ID = "PD134"
@@ -45,6 +46,6 @@ def _has_room(chain: Chain, server: Server) -> bool:
     demands = [of_pools(chain.behind(server))]
     demands += [of_pooler(chain, each) for each in poolers_before(chain, server)]
     grant = server.grant.known
-    most = sum(each.most + each.surge for each in demands)
+    most = sum(each.busy + each.surge for each in demands)
     lacking = any(each.lacks for each in demands) or not math.isfinite(most)
     return grant is not None and not lacking and most + OWN * len(chain.monitors) <= grant

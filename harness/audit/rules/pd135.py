@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from harness.audit.chain import Chain
 from harness.audit.finding import Finding, Unknown, needs
 from harness.audit.rules.counts import of_pools, poolers_before
+from harness.audit.rules.inputs import counted
 
 ID = "PD135"
 TITLE = "The server takes far more connections than its cores can serve"
@@ -27,19 +28,19 @@ def check(chain: Chain) -> Iterator[Finding | Unknown]:
         asked = of_pools(chain.behind(server))
         if most.origin != "file" or most.known is None or poolers_before(chain, server):
             continue
-        if not asked.shown or math.isinf(asked.most):
+        if not asked.shown or math.isinf(asked.busy):
             continue
         if cores.known is None:
-            if min(most.known, asked.most) > MANY:
+            if min(most.known, asked.busy) > MANY:
                 yield needs(ID, f"the cores of {server.name}", cores, server.place)
-        elif min(most.known, asked.most) > FAR_MORE * cores.known:
+        elif min(most.known, asked.busy) > FAR_MORE * cores.known:
             yield Finding(
                 ID,
                 "note",
                 most.place or server.place,
-                f"{server.name} takes {most} connections on {cores} cores, and the pools may open "
-                f"{asked.most:g}: when they are busy at once, each statement takes many times as "
-                "long, and the whole serves less than a few would",
+                f"{server.name} takes {most} connections on {counted(cores.known, 'core')}, and "
+                f"the pools may open {asked.busy:g}: when they are busy at once, each statement "
+                "takes many times as long, and the whole serves less than a few would",
                 f"Put a PgBouncer between with about {2 * cores.known:g} to {4 * cores.known:g} "
                 "connections, or make the pools smaller: the queue belongs before the database.",
             )

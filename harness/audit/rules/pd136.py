@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from harness.audit.chain import LOOPBACK, Chain, Gateway, Pool
+from harness.audit.chain import LOOPBACK, Chain
 from harness.audit.finding import Finding, Unknown
-from harness.audit.rules.inputs import in_seconds, may_wait
+from harness.audit.parts import Gateway, Pool
+from harness.audit.rules.inputs import in_seconds, may_wait, outlasts, seconds, serving
 from harness.audit.values import Value
 
 ID = "PD136"
@@ -31,11 +32,9 @@ def _clients(chain: Chain) -> Iterator[Finding]:
     """Client timeout ≤ pool timeout: each outage is work for people who have left."""
     for client in chain.clients:
         patience = client.timeout_s
-        for workload, pool in chain.pools():
+        for workload, pool in serving(chain):
             wait = pool.timeout_s
-            if not may_wait(workload, pool) or patience.known is None or wait.known is None:
-                continue
-            if patience.known <= wait.known:
+            if may_wait(workload, pool) and outlasts(wait, patience):
                 yield Finding(
                     ID,
                     "warning",
@@ -43,7 +42,7 @@ def _clients(chain: Chain) -> Iterator[Finding]:
                     f"clients give up after {in_seconds(patience)}, and a request of "
                     f"{workload.name} may wait {in_seconds(wait)} for a connection: those who have "
                     "left are served before those who have come",
-                    f"Let the pool refuse well before {in_seconds(patience)}.",
+                    f"Let the pool refuse well before {seconds(patience.known or 0.0)}.",
                 )
 
 
@@ -54,7 +53,7 @@ def _gateways_behind(chain: Chain, outer: Gateway) -> Iterator[Finding]:
             continue
         if inner.timeout_s.origin == outer.timeout_s.origin == "default":
             continue  # nobody has chosen either
-        if _outlasts(inner.timeout_s, outer.timeout_s):
+        if outlasts(inner.timeout_s, outer.timeout_s):
             yield Finding(
                 ID,
                 "warning",
@@ -62,7 +61,7 @@ def _gateways_behind(chain: Chain, outer: Gateway) -> Iterator[Finding]:
                 f"{outer.name} gives up after {in_seconds(outer.timeout_s)}, and {inner.name} "
                 f"behind it waits for {in_seconds(inner.timeout_s)}: the inner one keeps requests "
                 "that are answered already, and counts none of them as failed",
-                f"Let {inner.name} give up before {in_seconds(outer.timeout_s)}.",
+                f"Let {inner.name} give up before {seconds(outer.timeout_s.known or 0.0)}.",
             )
 
 
@@ -83,7 +82,7 @@ def _workers(chain: Chain, gateway: Gateway) -> Iterator[Finding]:
         limit = workload.timeout_s
         if workload.name not in workloads or limit.origin != "file" or limit.known is None:
             continue
-        if math.isfinite(limit.known) and _outlasts(limit, gateway.timeout_s):
+        if math.isfinite(limit.known) and outlasts(limit, gateway.timeout_s):
             yield Finding(
                 ID,
                 "warning",
@@ -91,7 +90,7 @@ def _workers(chain: Chain, gateway: Gateway) -> Iterator[Finding]:
                 f"a worker of {workload.name} may work on a request for {in_seconds(limit)}, and "
                 f"{gateway.name} gives up after {in_seconds(gateway.timeout_s)}: workers that are "
                 "stuck are kept for requests that nobody waits for",
-                f"Let a worker give up a request before {in_seconds(gateway.timeout_s)}.",
+                f"Let a worker give up a request before {seconds(gateway.timeout_s.known or 0.0)}.",
             )
 
 
@@ -105,7 +104,7 @@ def _statements(chain: Chain) -> Iterator[Finding]:
                 continue  # none at all is PD132
             if (limit.place, gateway.timeout_s) in said:
                 continue
-            if _outlasts(limit, gateway.timeout_s):
+            if outlasts(limit, gateway.timeout_s):
                 said.add((limit.place, gateway.timeout_s))
                 yield Finding(
                     ID,
@@ -114,8 +113,8 @@ def _statements(chain: Chain) -> Iterator[Finding]:
                     f"a statement of {workload.name} may run for {in_seconds(limit)}, and "
                     f"{gateway.name} gives up after {in_seconds(gateway.timeout_s)}: it outlives "
                     "its request, and keeps a connection from those that are waited for",
-                    f"Set statement_timeout below {in_seconds(gateway.timeout_s)} for the "
-                    "service's role.",
+                    f"Set statement_timeout below {seconds(gateway.timeout_s.known or 0.0)} "
+                    "for the service's role.",
                 )
 
 
@@ -125,7 +124,3 @@ def _statement_timeout(chain: Chain, pool: Pool) -> Value[float]:
     if pool.statement_timeout_s.is_known or server is None:
         return pool.statement_timeout_s
     return server.statement_timeout_s
-
-
-def _outlasts(inner: Value[float], outer: Value[float]) -> bool:
-    return inner.known is not None and outer.known is not None and inner.known >= outer.known

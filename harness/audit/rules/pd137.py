@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from harness.audit.chain import Chain
 from harness.audit.finding import Finding, Unknown
-from harness.audit.rules.inputs import carried_per_s
+from harness.audit.rules.inputs import carried_per_s, serving
 from harness.audit.values import Place, Value
 
 ID = "PD137"
@@ -21,7 +21,7 @@ def check(chain: Chain) -> Iterator[Finding | Unknown]:
             chain, "clients try", client.attempts, client.retry_budget, client.place
         )
     for gateway in chain.gateways:
-        if len(chain.served_by(gateway)) == len(chain.pools()):
+        if len(chain.served_by(gateway)) >= len(serving(chain)):
             who = f"{gateway.name} tries a request"
             yield from _unbounded(chain, who, gateway.attempts, gateway.retry_budget, gateway.place)
 

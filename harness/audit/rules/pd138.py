@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 
@@ -42,6 +43,8 @@ def check(chain: Chain) -> Iterator[Finding | Unknown]:
             f"the last bucket of {histogram.name} ends at {in_seconds(last)}, and a request of "
             f"{workload.name} may wait {in_seconds(pool.timeout_s)} for a connection: no quantile "
             f"is ever shown above {last.known:g} s, however long users wait",
-            f"Add buckets up to the pool's timeout and beyond ({shortest_s:g} s, "
+            "Give the pool a timeout, and the histogram a bucket beyond it."
+            if math.isinf(shortest_s)
+            else f"Add buckets up to the pool's timeout and beyond ({shortest_s:g} s, "
             f"{2 * shortest_s:g} s), or make the timeout shorter.",
         )

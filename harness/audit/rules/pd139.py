@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.alerts.expressions import number_of, operator
-from harness.audit.chain import Alert, Chain, Pool, Workload
+from harness.audit.chain import Chain
 from harness.audit.finding import Finding, Unknown, needs
+from harness.audit.parts import Alert, Pool, Workload
 from harness.audit.rules import pool_metrics, promql
+from harness.audit.rules.inputs import counted, used_at_most
 
 ID = "PD139"
 TITLE = "An alert's threshold is never reached"
@@ -31,7 +33,7 @@ class _Most:
 
 
 def check(chain: Chain) -> Iterator[Finding | Unknown]:
-    """Waiting requests > threads − capacity, used connections > capacity, utilisation > 1.
+    """Waiting requests > threads − capacity, used connections > capacity or threads, and so on.
 
     A side of an ``or`` may hold without the others: an alert is found where none of them can.
     """
@@ -112,7 +114,7 @@ def _scaled(chain: Chain, alert: Alert, node: Any, summed: bool) -> _Most | None
     """A ratio of what is used, or something times a number."""
     sign, left, right = operator(node), number_of(node.lhs), number_of(node.rhs)
     if sign == "/" and left is None and right is None:
-        return _ratio(node)
+        return _ratio(chain, node)
     factor, inner = (right, node.lhs) if right is not None else (left, node.rhs)
     if factor is None or factor <= 0 or (sign == "/" and right is None) or sign not in "*/":
         return None
@@ -123,7 +125,7 @@ def _scaled(chain: Chain, alert: Alert, node: Any, summed: bool) -> _Most | None
     return _Most(scaled, f"{found.why} (here {scaled:g})")
 
 
-def _ratio(node: Any) -> _Most | None:
+def _ratio(chain: Chain, node: Any) -> _Most | None:
     """Used / most, both of one pool, or both summed over the same ones."""
     left, right = promql.bare(node.lhs), promql.bare(node.rhs)
     if promql.calls(left) != promql.calls(right):
@@ -135,14 +137,27 @@ def _ratio(node: Any) -> _Most | None:
         return None
     if not pool_metrics.is_limit(most.name or ""):
         return None
-    return _Most(1.0, "a pool never uses more than all of its connections")
+    shares = [_most_used(workload, pool) for workload, pool in chain.pools()]
+    if max(shares) >= 1:
+        return _Most(1.0, "a pool never uses more than all of its connections")
+    return _Most(
+        max(shares), f"there are threads for no more than {max(shares):.2g} of a pool's connections"
+    )
+
+
+def _most_used(workload: Workload, pool: Pool) -> float:
+    """The ratio of its connections that a pool can have in use; 1 where it is not known."""
+    used, capacity = used_at_most(workload, pool), pool.capacity.known
+    if not used or not capacity or math.isinf(capacity):
+        return 1.0
+    return used / capacity
 
 
 def _of_metric(chain: Chain, alert: Alert, selector: Any, summed: bool) -> _Most | None:
     if pool_metrics.is_pending(selector.name or ""):
-        return _bounded(chain, alert, summed, _waiting, "can wait for a connection")
+        return _bounded(chain, alert, summed, _waiting, "request", "can wait for a connection")
     if _is_used(selector):
-        return _bounded(chain, alert, summed, _connections, "connections can be used")
+        return _bounded(chain, alert, summed, used_at_most, "connection", "can be used")
     return None
 
 
@@ -151,23 +166,20 @@ def _is_used(selector: Any) -> bool:
     return pool_metrics.is_used(selector.name or "", states[0] if states else "")
 
 
-def _waiting(pool: Pool) -> float | None:
+def _waiting(_: Workload, pool: Pool) -> float | None:
     threads, capacity = pool.threads.known, pool.capacity.known
     if threads is None or capacity is None:
         return None
     return max(0.0, threads - capacity)
 
 
-def _connections(pool: Pool) -> float | None:
-    return pool.capacity.known
-
-
 def _bounded(
     chain: Chain,
     alert: Alert,
     summed: bool,
-    of_process: Callable[[Pool], float | None],
+    of_process: Callable[[Workload, Pool], float | None],
     what: str,
+    can: str,
 ) -> _Most | None:
     """Of all replicas together where it is summed, else of one replica and all its processes."""
     found = []
@@ -176,7 +188,7 @@ def _bounded(
             return None
         if of_process is _waiting and not pool.threads.is_known:
             return None  # nothing limits how many wait
-        each = of_process(pool)
+        each = of_process(workload, pool)
         if each is None:
             lacks = needs(ID, f"the capacity of {workload.name}'s pool", pool.capacity, alert.place)
             return _Most(None, "", lacks)
@@ -186,7 +198,7 @@ def _bounded(
         found.append(each * count)
     most = sum(found) if summed else max(found)
     whose = "in all" if summed else "in any replica"
-    return _Most(most, f"no more than {most:g} {what} {whose}")
+    return _Most(most, f"no more than {counted(most, what)} {can} {whose}")
 
 
 def _count(workload: Workload, summed: bool) -> int | None:

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from harness.alerts.expressions import COMPARISONS, number_of, operator
-from harness.audit.chain import Alert, Chain, Pooler, Recording
+from harness.audit.chain import Chain
 from harness.audit.finding import Finding, Unknown, needs
+from harness.audit.parts import Alert, Pooler, Recording
 from harness.audit.rules import promql
 from harness.audit.values import Value
 
@@ -44,7 +45,7 @@ def _apart(rule: Alert | Recording, tree: Any, is_one_of_several: bool) -> Itera
         left, right = promql.labels(node.lhs), promql.labels(node.rhs)
         if left is None or right is None or left.meet(right):
             continue
-        never = "it has never a value" if isinstance(rule, Recording) else "it never fires"
+        never = "it never has a value" if isinstance(rule, Recording) else "it never fires"
         if is_one_of_several:
             never = "a side of it never holds"
         yield Finding(

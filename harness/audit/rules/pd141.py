@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from harness.audit.chain import Alert, Chain
+from harness.audit.chain import Chain
 from harness.audit.finding import Finding, Unknown, needs
+from harness.audit.parts import Alert, Pool, Workload
 from harness.audit.rules import pool_metrics, promql
-from harness.audit.rules.inputs import carried_per_s
+from harness.audit.rules.inputs import carried_per_s, may_wait, serving
 from harness.audit.values import Value
 
 ID = "PD141"
@@ -38,8 +40,8 @@ class _Delay:
 def check(chain: Chain) -> Iterator[Finding | Unknown]:
     """for + group_wait + scrape + evaluation > T·ρ/(ρ−1), for the earliest alert on the pools.
 
-    T is the shortest pool timeout, ρ the peak over what the pools carry. Where ρ ≤ 1 they carry
-    it, and nobody times out. Alerts on timeouts themselves never come first.
+    T is the shortest timeout of a pool, or of the gateway before it; ρ the peak over what the pools
+    carry. Where ρ ≤ 1 they carry it, and nobody times out. Alerts on timeouts never come first.
     """
     records = promql.recorded(chain)
     early = [alert for alert in chain.alerts if _leads(alert, records)]
@@ -56,7 +58,7 @@ def check(chain: Chain) -> Iterator[Finding | Unknown]:
             "warning",
             alert.for_s.place or alert.place,
             f"at the peak the first request times out after {onset_s:.0f} s, and {alert.name}, the "
-            f"earliest alert about the pools, comes after {delay.shown} = {delay.known_s:g} s: "
+            f"earliest alert about the pools, comes after {delay.known_s:g} s ({delay.shown}): "
             "users are the first to know",
             "Shorten for, scrape more often, and give pages a group_wait of a few seconds, so that "
             f"all of it is below {onset_s:.0f} s.",
@@ -71,12 +73,22 @@ def first_timeout_s(chain: Chain) -> float | None:
     carried, peak = carried_per_s(chain), chain.peak_per_s.known
     if carried is None or peak is None or carried <= 0 or peak <= carried:
         return None
-    timeouts = [pool.timeout_s.known for _, pool in chain.pools()]
-    known = [each for each in timeouts if each is not None]
-    if not known or len(known) < len(timeouts):
+    timeouts = [pool.timeout_s.known for _, pool in serving(chain)]
+    if any(each is None for each in timeouts):
         return None
+    shortest_s = min(_until_timeout_s(chain, *each) for each in serving(chain))
     load = peak / carried
-    return min(known) * load / (load - 1)
+    return shortest_s * load / (load - 1) if math.isfinite(shortest_s) else None
+
+
+def _until_timeout_s(chain: Chain, workload: Workload, pool: Pool) -> float:
+    """For how long a request waits until something ends it: its pool, or its gateway.
+
+    Where there are connections for all threads it waits before these, which no pool ends.
+    """
+    wait_s = (pool.timeout_s.known or 0.0) if may_wait(workload, pool) else math.inf
+    given_up = [each.timeout_s.known for each in chain.gateways_of(pool)]
+    return min([wait_s, *(each for each in given_up if each is not None)])
 
 
 def _leads(alert: Alert, records: Mapping[str, Any]) -> bool:

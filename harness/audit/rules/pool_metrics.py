@@ -19,6 +19,7 @@ _USED = re.compile(r"active|_used|in_use|busy|checked_?out|borrowed")
 _LIMIT = re.compile(r"(max|limit|capacity|maximum)(_connections|_size)?$|max_(size|connections)")
 _BEFORE_TIMEOUTS = re.compile(
     r"pending|wait|acquire|queued|usage|active|used|in_use|checked_?out|count"
+    r"|utili[sz]ation|saturation"
 )
 _OF_CONNECTIONS = re.compile(r"connection|pool|hikari|pgbouncer|jdbc")
 _FAILED = re.compile(r"timeout|error|fail|exhausted|rejected|refused|leak|not_returned|create")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from harness.audit.chain import Chain, Pool, Pooler, Server
+from harness.audit.chain import Chain
+from harness.audit.parts import Pool, Pooler, Server, Workload
 from harness.audit.rules.counts import reaching
 from harness.audit.values import Value
 
@@ -34,8 +35,13 @@ def endless(
     return found[0][0], tuple(pool for _, pool in found)
 
 
-def patience_of(chain: Chain, pool: Pool) -> Value[float]:
-    """For how long a gateway waits for requests of this pool, the least; else the objective."""
+def patience_of(chain: Chain, workload: Workload, pool: Pool) -> Value[float]:
+    """For how long a gateway waits for requests of this pool, the least; else the objective.
+
+    A job queue's worker has neither.
+    """
+    if workload.serves.known is False:
+        return Value.unknown("nobody waits for it")
     timeouts = [each.timeout_s for each in chain.gateways_of(pool)]
     waits = [each for each in timeouts if each.is_known]
     return min(waits, key=lambda each: each.known or 0.0) if waits else chain.slo_s
@@ -43,6 +49,7 @@ def patience_of(chain: Chain, pool: Pool) -> Value[float]:
 
 def due_s(chain: Chain, pooler: Pooler) -> float | None:
     """Within which requests through ``pooler`` are of use: to a gateway, and to the objective."""
-    waits = [patience_of(chain, pool).known for _, pool in chain.behind(pooler)]
+    serving = [each for each in chain.behind(pooler) if each[0].serves.known is not False]
+    waits = [patience_of(chain, *each).known for each in serving]
     known = [each for each in (*waits, chain.slo_s.known) if each is not None]
-    return min(known) if waits and known else None
+    return min(known) if serving and known else None

@@ -8,8 +8,9 @@ from dataclasses import replace
 from types import ModuleType
 from typing import Any
 
-from harness.audit.chain import Chain, Client, Gateway, Pool, Pooler, Server, Workload
+from harness.audit.chain import Chain
 from harness.audit.finding import Finding, Unknown
+from harness.audit.parts import Client, Gateway, Pool, Pooler, Server, Workload
 from harness.audit.values import Place, Value
 
 HERE = Place("app.env", 3, "POOL_SIZE")

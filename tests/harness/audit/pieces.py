@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from harness.audit.chain import Pool, Target
+from harness.audit.parts import Pool, Target
 from harness.audit.reading import Code, Deployment, Environment, Reading, Runtime, Setting, number
 from harness.audit.values import Place, Settings, Value, Variable
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from harness.audit import Audit, Declared, audit_files
 from harness.audit.finding import Edit, Finding
-from harness.audit.fixing import HIDDEN, Fixes, edited, fixed, unified, write
+from harness.audit.fixing import HIDDEN, Fixes, _shown, edited, fixed, unified, write
 from harness.audit.values import Place
 from harness.errors import UsageError
 
@@ -207,3 +207,40 @@ def test_all_files_are_written_or_none(project: Path, monkeypatch: pytest.Monkey
     assert (project / "compose.yaml").read_text("utf-8") == COMPOSE
     assert "pre_ping" not in (project / "pools.py").read_text("utf-8")
     assert sorted(path.name for path in project.iterdir()) == ["compose.yaml", "pools.py"]
+
+
+def test_a_file_that_is_read_only_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "compose.yaml"
+    path.write_text(COMPOSE, "utf-8")
+    audit = audit_files([path], Declared())
+    fixes = fixed(audit, audit.findings, Declared())
+    assert fixes.changed
+    path.chmod(0o444)
+    with pytest.raises(UsageError, match="read-only: nothing was written"):
+        write(fixes)
+    assert path.read_text("utf-8") == COMPOSE
+    path.chmod(0o640)
+    write(fixes)
+    assert path.stat().st_mode & 0o777 == 0o640
+    assert path.read_text("utf-8") != COMPOSE
+
+
+def test_a_form_feed_ends_no_line() -> None:
+    text = "a = 1\x0c\nTIMEOUT = 30\n"
+    assert edited(edit("TIMEOUT", "30", "4", 2), text) == "a = 1\x0c\nTIMEOUT = 4\n"
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        f"PRIVATE_KEY: |\n  {CANARY}\n  {CANARY}: 1",
+        f'private_key = """\nMIIC{CANARY}\n{CANARY}=="""',
+        f"- password: >\n    {CANARY}",
+    ],
+)
+def test_what_goes_on_below_a_secret_is_not_shown(secret: str) -> None:
+    before = f"{secret}\nsize: 5\nTIMEOUT: 30\n"
+    after = before.replace("30", "4")
+    shown = _shown(before.splitlines(), before.splitlines(), after.splitlines())
+    assert CANARY not in "\n".join(shown)
+    assert shown[-2:] == ["size: 5", "TIMEOUT: 30"]

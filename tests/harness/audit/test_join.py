@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from harness.audit.chain import Chain, Declared, Gateway, Pooler, PoolerDatabase, Proxy, Server
+from harness.audit.chain import Chain, Declared
 from harness.audit.join import joined, variant_of
+from harness.audit.parts import Gateway, Pooler, PoolerDatabase, Proxy, Server
 from harness.audit.reading import Reading, Scale, Service
 from harness.audit.values import Place, Value
 from tests.harness.audit.pieces import asked_for, at, code, deployment, environment, target

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from harness.audit.chain import Chain, Declared, Workload
+from harness.audit.chain import Chain, Declared
 from harness.audit.join import joined
+from harness.audit.parts import Workload
 from harness.audit.reading import Reading
 from harness.audit.values import Value
 from tests.harness.audit.pieces import (
@@ -18,6 +20,7 @@ from tests.harness.audit.pieces import (
     environment,
     runtime,
     setting,
+    settings,
 )
 
 
@@ -252,3 +255,40 @@ def test_a_database_is_known_by_what_an_image_is_told(
 ) -> None:
     found = chain(reading(deployments=deployment(variables={name: text}))).workloads
     assert bool(found) is connected
+
+
+@pytest.mark.parametrize(("known", "overflow"), [({"overflow": "2"}, 2), ({"other": "2"}, None)])
+def test_code_reads_its_configuration_by_its_names(
+    known: dict[str, str], overflow: float | None
+) -> None:
+    """`pool: {size: 5, overflow: 2}`, of which only the code says that it is max_overflow."""
+    unsaid: Value[float] = Value.unknown("whose defaults hold is not to be seen")
+    says = replace(
+        code("config/app.yaml", implementation="unknown", size=at(5.0), max_overflow=unsaid),
+        said=settings("config/app.yaml", **known),
+    )
+    makes = code(
+        size=asked_for("size", attribute=True), max_overflow=asked_for("OVERFLOW", attribute=True)
+    )
+    found = one(Reading(codes=(says, makes)))
+    (pool,) = found.pools
+    assert (pool.size.known, pool.max_overflow.known) == (5, overflow)
+
+
+@pytest.mark.parametrize(
+    ("made", "size_of_it"),
+    [
+        ({"size": Value.unknown("it may be in the ** of the call")}, [7]),
+        ({"size": at(3.0)}, [3]),
+        ({"size": at(3.0), "implementation": "asyncpg"}, [3, 7]),
+        ({}, [7]),
+    ],
+)
+def test_what_code_is_given_is_no_second_pool(
+    made: dict[str, Any], size_of_it: list[float]
+) -> None:
+    """An ini file's `sqlalchemy.url`, whether or not `engine_from_config` reads it."""
+    given = replace(code("production.ini", size=at(7.0)), given=True)
+    own = Reading(codes=(code(**made),)) if made else Reading()
+    found = chain(Reading(codes=(given,)), own).pools()
+    assert sorted(pool.size.known or 0 for _, pool in found) == size_of_it

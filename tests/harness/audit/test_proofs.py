@@ -97,3 +97,20 @@ def test_the_pool_that_the_finding_is_about_is_played() -> None:
 def test_what_cannot_be_played_is_refused(rule: str, given: Chain, why: str) -> None:
     with pytest.raises(UsageError, match=why):
         proof(finding(rule), given)
+
+
+def test_threads_that_bind_are_played_and_remedied() -> None:
+    """Two processes of two threads carry 80 a second of 170, whatever their pools have."""
+    few = chain(pool(size=10.0, threads=2.0), peak_per_s=170.0)
+    found = proof(finding("PD142"), few)
+    incident = load_incident(found.incident, found.overrides())
+    assert incident.service.pool.threads == 2
+    assert incident.service.pool.implementation == "sqlalchemy-sync"
+    mended = load_incident(found.incident, {**found.overrides(), **found.remedy}).service.pool
+    assert mended.threads == mended.size
+    assert 2 * mended.size / 0.05 > 170
+
+
+def test_pools_that_carry_the_peak_are_not_played() -> None:
+    with pytest.raises(UsageError, match="these pools carry the peak"):
+        proof(finding("PD142"), chain(pool(size=10.0), peak_per_s=400.0))

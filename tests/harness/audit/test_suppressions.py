@@ -132,3 +132,18 @@ def test_no_text_makes_it_fall(text: str, name: str) -> None:
         assert each.reason
     for problem in problems:
         assert problem.line
+
+
+@pytest.mark.timeout(10)
+@pytest.mark.parametrize(
+    "text",
+    [
+        "# pooldrill: ignore" + " " * 500_000 + "x",
+        "# pooldrill: ignore PD103\n" * 30_000,
+        "# pooldrill: ignore PD103" + "-" * 500_000 + ">x",
+    ],
+)
+def test_no_text_takes_long(text: str) -> None:
+    found, problems = comments([SourceFile(Path("a.yaml"), "a.yaml", text)], {"PD103"})
+    assert not found
+    assert problems

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness.audit.values import Place, Value
+from harness.audit.values import Place, Value, read_at
 
 HERE = Place("app.env", 3, "POOL_SIZE")
 
@@ -30,3 +30,11 @@ def test_zero_and_false_are_known() -> None:
 def test_a_place_is_written_as_editors_read_it() -> None:
     assert str(HERE) == "app.env:3"
     assert str(Place("app.env")) == "app.env"
+
+
+def test_a_number_that_nobody_can_mean_is_not_understood() -> None:
+    place = Place("compose.yaml", 1)
+    for text in ("9" * 400, "-" + "9" * 400, str(2**63)):
+        assert not read_at(text, place, "replicas", int).is_known
+    assert not read_at("9" * 400, place, "timeout", lambda text: float(int(text))).is_known
+    assert read_at(str(2**63 - 1), place, "replicas", int).known == 2**63 - 1

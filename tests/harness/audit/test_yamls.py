@@ -98,6 +98,15 @@ def test_a_bomb_is_not_written_out() -> None:
         documents("\n".join(lines))
 
 
+def test_what_another_document_takes_keeps_its_file() -> None:
+    (found,) = documents("a: [b, {c: d}]")
+    taken = found.from_file("base.yaml")
+    (_, inner) = taken.each("a")
+    assert (taken.file, inner.file, inner.fields and inner.fields["c"].file) == ("base.yaml",) * 3
+    assert taken.from_file("other.yaml").file == "base.yaml"
+    assert taken == found
+
+
 @given(st.text(max_size=300))
 def test_no_text_makes_it_fall(text: str) -> None:
     for whole in (text, f"a: {text}", f"a: &a\n  {text}\nb: *a\n"):

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import re
 
-from harness.audit.chain import Pool
 from harness.audit.finding import Unread
 from harness.audit.loaders.python.declared import settings
 from harness.audit.loaders.python.django_settings import django_pools
@@ -23,7 +22,8 @@ from harness.audit.loaders.python.making import made
 from harness.audit.loaders.python.pools import pool_of
 from harness.audit.loaders.python.serving import folder_of, is_gunicorn, runtimes
 from harness.audit.loaders.python.syntax import Module, NotPython
-from harness.audit.loaders.python.uses import uses
+from harness.audit.loaders.python.uses import callings, takings, uses
+from harness.audit.parts import Pool
 from harness.audit.reading import Code, Reading
 from harness.audit.sources import SourceFile
 from harness.audit.values import Place
@@ -34,7 +34,7 @@ _SIGNS = re.compile(
     r"uvicorn\.run|worker_class|worker_concurrency|post_fork|worker_process_init|register_at_fork|"
     r"engine\.(?:begin|connect)\(|pool\.(?:connection|acquire)\(|call_next\(|"
     r"thread_limiter|FastAPI\(|Starlette\(|Histogram\(|"
-    r"^(?:workers|bind|threads|timeout)[ \t]{0,9}=|"
+    r"^(?:workers|bind|threads|timeout|preload_app)[ \t]{0,9}=|"
     r"(?:getenv|environ|env|config)\b[^\n]{0,80}(?:POOL|DATABASE|DB|POSTGRES|PG|TIMEOUT|CONCUR)|"
     r"^[ \t]{0,12}(?:\w{0,40}pool_size|max_overflow|pool_timeout)[ \t]{0,9}[:=]|"
     r"^[ \t]{0,12}[A-Z_]{0,40}(?:POOL|DATABASE|DB_|POSTGRES|PG_|OVERFLOW|WORKERS)[A-Z_]{0,40}"
@@ -66,6 +66,8 @@ def load(file: SourceFile) -> Reading:
     says_something = code.pools or code.uses or code.disposes_after_fork
     return Reading(
         codes=(code,) if says_something else (),
+        takings=takings(module),
+        callings=callings(module),
         runtimes=runtimes(module),
         settings=() if is_gunicorn(module) else settings(module),
         histograms=tuple(histograms(module)),

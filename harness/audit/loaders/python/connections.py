@@ -14,7 +14,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from harness.audit.chain import Target
 from harness.audit.loaders.database_urls import (
     LIBPQ,
     PORT,
@@ -29,6 +28,7 @@ from harness.audit.loaders.python.expressions import Expressions
 from harness.audit.loaders.python.mappings import Entries
 from harness.audit.loaders.python.operations import changed
 from harness.audit.loaders.python.syntax import last_name, text_of
+from harness.audit.parts import Target
 from harness.audit.reading import number
 from harness.audit.values import Place, Value
 

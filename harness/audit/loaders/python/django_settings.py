@@ -11,7 +11,6 @@ import math
 from collections.abc import Iterator
 from dataclasses import replace
 
-from harness.audit.chain import Pool, Target
 from harness.audit.loaders.database_urls import target_from
 from harness.audit.loaders.python.assignments import assigned
 from harness.audit.loaders.python.connections import DJANGOS, Url, connected, url_of
@@ -21,6 +20,7 @@ from harness.audit.loaders.python.mappings import Entries
 from harness.audit.loaders.python.operations import changed
 from harness.audit.loaders.python.pools import psycopg_pool
 from harness.audit.loaders.python.syntax import Module, last_name, text_of
+from harness.audit.parts import Pool, Target
 from harness.audit.values import Place, Value, Variable
 
 DJANGO = "Django"

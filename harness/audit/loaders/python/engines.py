@@ -11,11 +11,11 @@ import math
 from dataclasses import replace
 from typing import Any
 
-from harness.audit.chain import Implementation, Pool, Target
 from harness.audit.loaders.python.connections import connected, url_of
 from harness.audit.loaders.python.making import Given, Making
 from harness.audit.loaders.python.mappings import Entries
 from harness.audit.loaders.python.syntax import Module, last_name
+from harness.audit.parts import Implementation, Pool, Target
 from harness.audit.values import Value
 
 SQLALCHEMY = "SQLAlchemy"

@@ -7,7 +7,6 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from harness.audit.chain import Pool
 from harness.audit.loaders.python.assignments import Assigned, assigned
 from harness.audit.loaders.python.connections import url_of
 from harness.audit.loaders.python.engines import engine
@@ -15,6 +14,7 @@ from harness.audit.loaders.python.expressions import Expressions
 from harness.audit.loaders.python.making import Making
 from harness.audit.loaders.python.mappings import Entries
 from harness.audit.loaders.python.syntax import Module, keyword, last_name
+from harness.audit.parts import Pool
 from harness.audit.values import Place, Value
 
 ENGINE_OPTIONS, ENGINE_URL = "SQLALCHEMY_ENGINE_OPTIONS", "SQLALCHEMY_DATABASE_URI"

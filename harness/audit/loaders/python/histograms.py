@@ -9,10 +9,10 @@ import ast
 import math
 from collections.abc import Iterator
 
-from harness.audit.chain import Histogram
 from harness.audit.loaders.python.expressions import Expressions
 from harness.audit.loaders.python.operations import changed
 from harness.audit.loaders.python.syntax import Module, text_of
+from harness.audit.parts import Histogram
 from harness.audit.values import Place, Value
 
 CLIENT = "prometheus_client"

@@ -12,7 +12,6 @@ import math
 from dataclasses import replace
 from typing import Any
 
-from harness.audit.chain import Implementation, Pool
 from harness.audit.loaders.python.connections import (
     ASYNCPG,
     PSYCOPG,
@@ -32,6 +31,7 @@ from harness.audit.loaders.python.making import (
 )
 from harness.audit.loaders.python.mappings import Entries
 from harness.audit.loaders.python.syntax import Module, last_name
+from harness.audit.parts import Implementation, Pool
 from harness.audit.values import Place, Value
 
 PSYCOPG_POOL = "psycopg_pool"

@@ -9,7 +9,6 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from harness.audit.chain import Use
 from harness.audit.loaders.python.holding import Sources, given_session, is_held
 from harness.audit.loaders.python.syntax import (
     Function,
@@ -19,6 +18,7 @@ from harness.audit.loaders.python.syntax import (
     keyword,
     last_name,
 )
+from harness.audit.parts import Use
 
 _ROUTES = frozenset({"get", "post", "put", "patch", "delete", "api_route", "route"})
 _STREAMS = frozenset({"StreamingResponse", "EventSourceResponse"})

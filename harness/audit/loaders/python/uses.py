@@ -8,13 +8,15 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from pathlib import PurePath
 
-from harness.audit.chain import Use
 from harness.audit.loaders.python.forks import disposes
 from harness.audit.loaders.python.holding import Held, Sources, given_session, is_held
 from harness.audit.loaders.python.making import ENGINES, POOLS, made
 from harness.audit.loaders.python.syntax import Function, Module, keyword, last_name
 from harness.audit.loaders.python.teardowns import in_middleware, over_teardown
+from harness.audit.parts import Use
+from harness.audit.reading import Calling, Taking
 
 _FORKING = frozenset({"Process", "Pool", "ProcessPoolExecutor"})
 
@@ -71,6 +73,77 @@ def _through_helpers(module: Module, sources: Sources) -> Iterator[Use]:
             held = above[-1]
             if any(taken.kind != "session" and sources.are_one(held, taken) for taken in own):
                 yield _second(module, Held(held.source, held.kind, node), len(above) + 1)
+
+
+def takings(module: Module) -> tuple[Taking, ...]:
+    """Functions of this file that take a connection, whatever they are given."""
+    sources = _sources(module)
+    found = {
+        Taking(f"{module_path(module.file.name)}/{function.name}", _path_of(module, taken.source))
+        for function in module.functions
+        if module.function_of(function) is None
+        for taken, above in _withs(function, sources)
+        if not above and taken.kind != "session" and not _is_conditional(module, taken.node)
+    }
+    return tuple(sorted(found, key=lambda each: (each.function, each.pool)))
+
+
+def callings(module: Module) -> tuple[Calling, ...]:
+    """Functions of other files that are called while a connection is held."""
+    sources = _sources(module)
+    found = []
+    for function in module.functions:
+        for node, above in _held(function, sources):
+            if not isinstance(node, ast.Call) or not above or above[-1].kind == "session":
+                continue
+            first = node.func
+            while isinstance(first, ast.Attribute):
+                first = first.value
+            if isinstance(first, ast.Name) and first.id in module.imports:
+                held = above[-1]
+                use = _second(module, Held(held.source, held.kind, node), len(above) + 1)
+                called = _imported(module, module.qualified(node.func))
+                found.append(Calling(called, _path_of(module, held.source), use))
+    return tuple(found)
+
+
+def _sources(module: Module) -> Sources:
+    return Sources(module, {id(call): name for call, name in made(module)})
+
+
+def _is_conditional(module: Module, node: ast.AST) -> bool:
+    """Whether it depends on something: on a connection that is given, for instance."""
+    for above in module.around(node):
+        if isinstance(above, Function):
+            return False
+        if isinstance(above, ast.If | ast.IfExp | ast.Match):
+            return True
+    return False
+
+
+def module_path(file: str) -> str:
+    """``app/db`` of ``app/db.py``, ``app`` of ``app/__init__.py``."""
+    path = PurePath(file.removesuffix(".py"))
+    return (path.parent if path.name == "__init__" else path).as_posix()
+
+
+def _path_of(module: Module, name: str) -> str:
+    """What a name of this file stands for: what it imports, or its own."""
+    if name in module.imports:
+        return _imported(module, module.imports[name])
+    return f"{module_path(module.file.name)}/{name}"
+
+
+def _imported(module: Module, full: str) -> str:
+    """A full name as a path; a relative one begins where the file stands."""
+    name = full.lstrip(".")
+    level = len(full) - len(name)
+    if not level:
+        return name.replace(".", "/")
+    folder = PurePath(module.file.name).parent
+    for _ in range(level - 1):
+        folder = folder.parent
+    return (folder / name.replace(".", "/")).as_posix()
 
 
 def _withs(function: Function, sources: Sources) -> Iterator[tuple[Held, tuple[Held, ...]]]:

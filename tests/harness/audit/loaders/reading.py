@@ -28,11 +28,14 @@ def read(loader: ModuleType, name: str, text: str) -> Reading:
 
 
 def texts(part: Any) -> str:
-    """All that could reach an output: every text of a reading, however deep it stands."""
+    """All that could reach an output: every text of a reading, however deep it stands.
+
+    What is kept out of every repr is there to be read again, and reaches none.
+    """
     if isinstance(part, dict):
         return " ".join(texts(each) for pair in part.items() for each in pair)
     if isinstance(part, tuple | list):
         return " ".join(texts(each) for each in part)
     if is_dataclass(part) and not isinstance(part, type):
-        return " ".join(texts(getattr(part, each.name)) for each in fields(part))
+        return " ".join(texts(getattr(part, each.name)) for each in fields(part) if each.repr)
     return str(part)

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.audit.chain import Pool
 from harness.audit.loaders import appconfig
+from harness.audit.parts import Pool
 from harness.audit.values import Value
 from tests.harness.audit.loaders.reading import SECRET, read, source, texts
 
@@ -196,3 +196,25 @@ def test_no_document_makes_it_fall(data: object, text: str) -> None:
         file = source(name, each)
         appconfig.recognises(file)
         appconfig.load(file)
+
+
+def test_code_may_read_its_section_by_its_names() -> None:
+    text = (
+        "database:\n  url: postgresql://me:x@db/a\n  poolWait: 2\n  pool: {size: 5, overflow: 2}\n"
+    )
+    (code,) = read(appconfig, "config/a.yaml", text).codes
+    assert {name: said for name, (said, _) in code.said.items()} == {
+        "url": "postgresql://me@db/a",
+        "poolWait": "2",
+        "size": "5",
+        "overflow": "2",
+    }
+    assert [place.line for _, place in code.said.values()] == [2, 3, 4, 4]
+
+
+def test_of_several_sections_no_name_is_one_of_the_codes() -> None:
+    text = "".join(
+        f"{name}:\n  pool: {{size: 5, overflow: 2}}\n" for name in ("database1", "database2")
+    )
+    (code,) = read(appconfig, "config/a.yaml", text).codes
+    assert (len(code.pools), code.said) == (2, {})

@@ -220,3 +220,12 @@ WORDS = ("sh", "-c", "exec", "--", "-m", "python", "uv", "run", "tini", "gunicor
 def test_no_order_of_words_makes_it_fall(words: list[str]) -> None:
     runtime_of([(word, HERE) for word in words], HERE, ".")
     ends_by_itself([(word, HERE) for word in words])
+
+
+def test_pserve_leaves_everything_to_its_file() -> None:
+    found = start("/srv/env/bin/pserve etc/production.ini#shop http_port=80")
+    assert (found.settings_file, found.serves.known) == ("etc/production.ini", True)
+    assert not any(
+        value.is_known for value in (found.processes, found.threads, found.timeout_s, found.preload)
+    )
+    assert start("pserve $CONFIG.ini").settings_file == ""

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.audit.chain import Gateway
 from harness.audit.loaders import kubernetes
+from harness.audit.parts import Gateway
 from harness.audit.reading import Deployment, Reading
 from harness.audit.sources import SourceFile
 from harness.audit.values import Value

@@ -212,6 +212,42 @@ def test_the_environment_gives_a_dsn() -> None:
     assert live.dsn_of("", {live.DSN: "service=prod"}) == "", "libpq's own environment"
 
 
+def test_a_dsn_that_a_ci_server_does_not_hand_out_is_no_wish_for_files_alone() -> None:
+    for given in ("", " "):
+        with pytest.raises(UsageError, match="POOLDRILL_AUDIT_DSN is empty"):
+            live.dsn_of(None, {live.DSN: given})
+
+
+@pytest.mark.parametrize(
+    "dsn",
+    [
+        f"postgresql://shop:{SECRET[:3]}@{SECRET[3:]}/x@127.0.0.1:1/shop",
+        f"postgresql://{SECRET}:a/b@127.0.0.1:1/shop",
+    ],
+)
+def test_a_password_that_is_not_escaped_is_not_taken_for_a_host(dsn: str) -> None:
+    with pytest.raises((UsageError, DatabaseRefusedError)) as refused:
+        live.read(dsn)
+    assert SECRET[3:] not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "dsn",
+    [
+        "host=127.0.0.1 port=1 sslmode=sometimes",
+        "host=127.0.0.1 port=99999",
+        "host=127.0.0.1 port=1 connect_timeout=soon",
+        "service=there-is-none",
+    ],
+)
+def test_a_dsn_that_cannot_be_used_is_bad_input(
+    dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PGSERVICEFILE", str(tmp_path / "none"))
+    with pytest.raises(UsageError, match="cannot be used"):
+        live.read(dsn)
+
+
 @pytest.fixture
 def bouncer(embedded_postgres: EmbeddedPostgres, tmp_path: Path) -> Iterator[Pgbouncer]:
     """A PgBouncer that takes two clients."""

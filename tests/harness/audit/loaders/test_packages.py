@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.audit.chain import Package
 from harness.audit.loaders import packages
+from harness.audit.parts import Package
 from tests.harness.audit.loaders.reading import SECRET, read, source, texts
 
 

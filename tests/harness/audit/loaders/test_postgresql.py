@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.audit.chain import Pool, Server, Target, Workload
 from harness.audit.finding import Unread
 from harness.audit.loaders import alter_system, load, postgresql
 from harness.audit.loaders.postgresql import (
@@ -19,6 +18,7 @@ from harness.audit.loaders.postgresql import (
     timeout_s,
     whole_number,
 )
+from harness.audit.parts import Pool, Server, Target, Workload
 from harness.audit.reading import Reading
 from harness.audit.server_files import together, with_roles
 from harness.audit.sources import SourceFile
@@ -179,7 +179,7 @@ def test_files_hold_over_each_other_in_the_documented_order() -> None:
     }
     ((server,), unread) = read(files)
     assert not unread
-    assert server.name == "pg/postgresql.conf"
+    assert (server.name, server.place.file) == ("PostgreSQL", "pg/postgresql.conf")
     assert server.max_connections.place == Place("pg/conf.d/20-more.conf", 1, "max_connections")
     assert (server.lock_timeout_s.known, server.statement_timeout_s.known) == (1, 4)
 

@@ -6,8 +6,8 @@ import math
 
 import pytest
 
-from harness.audit.chain import Pool
 from harness.audit.loaders import python
+from harness.audit.parts import Pool
 from harness.audit.values import Place
 from tests.harness.audit.loaders.reading import SECRET, read, texts
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from harness.audit.chain import Pool
 from harness.audit.loaders import python
+from harness.audit.parts import Pool
 from harness.audit.values import Place, Value
 from tests.harness.audit.loaders.reading import SECRET, read, source, texts
 

@@ -6,8 +6,8 @@ import math
 
 import pytest
 
-from harness.audit.chain import Histogram
 from harness.audit.loaders import python
+from harness.audit.parts import Histogram
 from harness.audit.reading import Runtime, Setting
 from harness.audit.values import Place
 from tests.harness.audit.loaders.reading import SECRET, read, texts

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from harness.audit.chain import Use
 from harness.audit.loaders import python
+from harness.audit.parts import Use
 from tests.harness.audit.loaders.reading import read
 
 HEAD = """\

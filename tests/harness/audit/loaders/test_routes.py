@@ -10,8 +10,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.audit.chain import Gateway
 from harness.audit.loaders import kubernetes
+from harness.audit.parts import Gateway
 from tests.harness.audit.loaders.reading import SECRET, read, source, texts
 
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.audit.chain import Pool
 from harness.audit.loaders import spring
+from harness.audit.parts import Pool
 from harness.audit.reading import Reading
 from harness.audit.sources import SourceFile
 from harness.audit.values import Place, Value

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from harness.audit.chain import Monitor, Pool
+from harness.audit.parts import Monitor, Pool
 from harness.audit.rules import (
     pd120,
     pd122,

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+from harness.audit.parts import Use
 from harness.audit.rules import pd101 as rule
-from tests.harness.audit.chains import NOT_KNOWN, at, chain, finding, pool, silent, unknown
+from tests.harness.audit.chains import HERE, NOT_KNOWN, at, chain, finding, pool, silent, unknown
 
 
 def test_the_documented_sum_is_found() -> None:
@@ -118,3 +119,88 @@ def test_it_says_what_it_lacks() -> None:
     assert "the processes of auth" in unknown(rule, neither).needs
     lacking = chain(server={"max_connections": NOT_KNOWN})
     assert "the connections of postgres" in unknown(rule, lacking).needs
+
+
+def test_what_only_more_threads_would_ask_for_is_a_warning() -> None:
+    """A sync worker uses one of its fifteen connections: the budget is wrong, and holds so far."""
+    sync = pool(size=5.0, max_overflow=10.0, threads=1.0)
+    found = finding(rule, chain(sync, workload={"replicas": 3, "processes": 4}))
+    assert found.severity == "warning"
+    assert "12 × 15 = 180" in found.message
+    assert "those that there are hold 12 at the most" in found.message
+    many = pool(size=5.0, max_overflow=10.0, threads=9.0)
+    assert finding(rule, chain(many, workload={"replicas": 3, "processes": 4})).severity == "error"
+
+
+def test_a_pool_that_opens_its_connections_at_once_needs_no_threads() -> None:
+    eager = pool(implementation="psycopg-pool", size=15.0, threads=1.0)
+    assert finding(rule, chain(eager, workload={"replicas": 12})).severity == "error"
+
+
+def test_a_session_that_outlives_its_request_is_held_by_no_thread() -> None:
+    held = (Use("session-over-teardown", HERE),)
+    work = {"replicas": 12, "uses": held}
+    assert finding(rule, chain(pool(size=15.0, threads=1.0), workload=work)).severity == "error"
+
+
+def test_the_fix_of_a_rolling_deploy_fits() -> None:
+    """64 connections and half of them besides are 96 of 97; 65 would be 97.5."""
+    work = {"replicas": 2, "processes": 6, "surge": 1.0}
+    found = finding(rule, chain(pool(size=6.0), workload=work))
+    assert "no more than 64 connections in all pools" in found.fix
+    larger = finding(rule, chain(pool(size=10.0), workload=work))
+    assert "max_connections to 183" in larger.fix
+
+
+def test_what_is_scaled_to_nothing_asks_for_nothing() -> None:
+    assert silent(rule, chain(pool(size=200.0), workload={"replicas": 0, "surge": 1.0}))
+
+
+def test_the_fix_counts_what_is_kept_back_and_what_a_deploy_adds() -> None:
+    """12 × 10 and 60 besides, with 3 and 5 kept: 188; of 92 two thirds are 61."""
+    work = {"replicas": 2, "processes": 6, "surge": 1.0}
+    found = finding(rule, chain(pool(size=10.0), workload=work, server={"reserved": 5.0}))
+    assert "max_connections to 188" in found.fix
+    assert "no more than 61 connections" in found.fix
+
+
+PAST = pool(size=40.0, reaches="postgres", threads=30.0)
+THROUGH = pool(name="reports", size=10.0)
+BETWEEN = {"default_pool_size": 25.0, "reserve_pool_size": 0.0}
+
+
+def test_a_pooler_beside_counts_with_what_it_opens() -> None:
+    """The pool past it may hold 80, and PgBouncer 20 for the other: 100 of 97."""
+    found = finding(rule, chain(PAST, THROUGH, pooler=BETWEEN))
+    assert "2 × 40 + 2 × 10 = 100" in found.message
+    assert "hold 80 at the most" in found.message
+    assert found.severity == "warning"
+    more = chain(replace(PAST, threads=at(39.0)), THROUGH, pooler=BETWEEN)
+    assert finding(rule, more).severity == "error"
+
+
+def test_a_pooler_beside_surges_with_its_clients() -> None:
+    few = chain(replace(PAST, size=at(20.0, 3)), THROUGH, pooler=BETWEEN, workload={"surge": 1.0})
+    full = replace(few, servers=(replace(few.servers[0], max_connections=at(92.0)),))
+    found = finding(rule, full)
+    assert "up to 30 more" in found.message
+    assert found.place == at(0.0, 3).place
+    assert silent(rule, replace(few, servers=(replace(few.servers[0], max_connections=at(93.0)),)))
+
+
+def test_it_points_at_the_greatest_part() -> None:
+    small = pool(name="small", size=at(10.0, 21))
+    large = pool(name="large", size=at(50.0, 22))
+    assert finding(rule, chain(small, large)).place.line == 22
+    assert finding(rule, chain(large, small)).place.line == 22
+
+
+def test_without_a_pool_each_thread_has_a_connection() -> None:
+    """Forty threads of a FastAPI process and NullPool: 4 × 40 = 160 of 97."""
+    none = pool(implementation="none", size=NOT_KNOWN, threads=40.0)
+    found = finding(rule, chain(none, workload={"replicas": 4}))
+    assert found.severity == "error"
+    assert "4 × 40 = 160" in found.message
+    assert silent(rule, chain(none))
+    nothing = pool(implementation="none", size=NOT_KNOWN, max_overflow=10.0)
+    assert "capacity" in unknown(rule, chain(nothing, workload={"replicas": 40})).needs

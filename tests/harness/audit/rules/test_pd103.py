@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import pytest
 
+from harness.audit.finding import Finding
 from harness.audit.rules import pd103 as rule
 from harness.audit.values import Value
 from tests.harness.audit.chains import HERE, NOT_KNOWN, at, chain, finding, pool, silent, unknown
@@ -63,3 +65,23 @@ def test_the_edit_is_below_what_is_waited_for() -> None:
     found = finding(rule, chain(pool(timeout_s=at(30.0, 5, "POOL_TIMEOUT"))))
     assert found.edit is not None
     assert (found.edit.old_text, float(found.edit.new_text) < 6) == ("30", True)
+
+
+def test_nobody_outlasts_who_never_gives_up() -> None:
+    endless = pool(timeout_s=math.inf)
+    patient = chain(endless, gateway={"timeout_s": math.inf}, workload={"timeout_s": math.inf})
+    assert silent(rule, patient)
+    assert "may wait for ever for a connection" in finding(rule, chain(endless)).message
+
+
+def test_it_points_at_the_wait_and_says_what_to_stay_below() -> None:
+    waits = pool(timeout_s=at(30.0, 12, "POOL_TIMEOUT"), threads=40.0)
+    found = finding(rule, chain(waits))
+    assert (found.place.line, "below 6 s" in found.fix) == (12, True)
+    assert found.edit is not None
+    assert found.edit.new_text == "4"
+    killed = chain(waits, gateway={"timeout_s": NOT_KNOWN}, workload={"timeout_s": 20.0})
+    (worker,) = [each for each in rule.check(killed) if isinstance(each, Finding)]
+    assert (worker.place.line, "below 20 s" in worker.fix) == (12, True)
+    assert worker.edit is not None
+    assert worker.edit.new_text == "16"

@@ -13,7 +13,7 @@ from tests.harness.audit.chains import chain, finding, pool, silent
 def test_threads_that_will_wait_are_counted() -> None:
     found = finding(rule, chain(pool(threads=40.0)))
     assert found.severity == "note"
-    assert "30 wait inside" in found.message
+    assert "30 may wait inside" in found.message
 
 
 def test_as_many_as_connections_are_clean() -> None:

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from harness.audit.chain import Chain, Use
+from harness.audit.chain import Chain
+from harness.audit.parts import Use
 from harness.audit.rules import pd106 as rule
 from harness.audit.values import Place
 from tests.harness.audit.chains import NOT_KNOWN, chain, finding, pool, silent, unknown
@@ -72,3 +73,18 @@ def test_a_use_is_judged_by_the_pool_that_it_names() -> None:
     other = pool(name="other", place=Place("app/db.py", 3), size=1.0, threads=9.0)
     uses = (Use("nested-checkout", WHERE, 2, pool="engine"),)
     assert silent(rule, chain(other, one, workload={"uses": uses}))
+
+
+def test_so_many_may_be_let_in_that_one_connection_is_left() -> None:
+    """Of 11 connections 5 requests of 3 have 10, and one can finish; 6 could lock."""
+    found = finding(rule, nested(3, size=11.0, is_async=True))
+    assert "fewer than 6 such requests" in found.fix
+    assert silent(rule, nested(3, size=11.0, threads=5.0))
+    assert finding(rule, nested(3, size=11.0, threads=6.0))
+    assert "fewer than 2 such requests" in finding(rule, nested(2, size=2.0, is_async=True)).fix
+    assert "such requests" not in finding(rule, nested(3, size=2.0, is_async=True)).fix
+
+
+def test_one_connection_at_once_locks_nobody() -> None:
+    assert silent(rule, nested(1, size=1.0, threads=40.0))
+    assert silent(rule, nested(1, size=1.0, is_async=True))

@@ -5,7 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from harness.audit.chain import Chain, Pool, Proxy
+import pytest
+
+from harness.audit.chain import Chain
+from harness.audit.parts import Pool, Proxy
 from harness.audit.rules import pd108 as rule
 from harness.audit.values import Place
 from tests.harness.audit.chains import NOT_KNOWN, at, chain, finding, pool, silent, unknown
@@ -71,3 +74,18 @@ def test_the_shortest_limit_counts() -> None:
 def test_it_says_what_it_lacks() -> None:
     lacking = behind_a_proxy(pool(pre_ping=NOT_KNOWN, recycle_s=math.inf))
     assert "pre_ping" in unknown(rule, lacking).needs
+
+
+@pytest.mark.parametrize(
+    ("implementation", "fix"),
+    [
+        ("sqlalchemy", "pool_recycle below 350 s"),
+        ("psycopg-pool", "max_lifetime below 350 s"),
+        ("django", "CONN_MAX_AGE below 350 s"),
+        ("asyncpg", "max_inactive_connection_lifetime below 350 s"),
+        ("unknown", "at an age below 350 s"),
+    ],
+)
+def test_the_fix_is_in_the_products_own_words(implementation: str, fix: str) -> None:
+    pool_of_theirs = pool(implementation=implementation, **TRUSTING)
+    assert fix in finding(rule, behind_a_proxy(pool_of_theirs)).fix

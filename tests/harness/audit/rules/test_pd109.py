@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from harness.audit.chain import Proxy
+from harness.audit.parts import Proxy
 from harness.audit.rules import pd109 as rule
 from harness.audit.values import Place
 from tests.harness.audit.chains import NOT_KNOWN, at, chain, finding, pool, silent, unknown

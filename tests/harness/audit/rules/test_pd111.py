@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from harness.audit.chain import Chain, Use
+from harness.audit.chain import Chain
+from harness.audit.parts import Use
 from harness.audit.rules import pd111 as rule
 from harness.audit.values import Place
 from tests.harness.audit.chains import NOT_KNOWN, chain, finding, pool, silent

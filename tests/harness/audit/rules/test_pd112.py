@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness.audit.chain import Use
+from harness.audit.parts import Use
 from harness.audit.rules import pd112 as rule
 from harness.audit.values import Place
 from tests.harness.audit.chains import chain, finding, silent

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from harness.audit.chain import Chain
 from harness.audit.rules import pd113 as rule
 from harness.audit.values import Place, Value, Variable
-from tests.harness.audit.chains import NOT_KNOWN, chain, finding, pool, silent, unknown
+from tests.harness.audit.chains import NOT_KNOWN, at, chain, finding, pool, silent, unknown
 
 BESIDE = Place("app/db.py", 5)
 
@@ -40,7 +41,7 @@ def test_the_gateway_does_not_wait_for_so_long(seconds: float, found: bool) -> N
 def test_it_says_for_how_long_the_gateway_waits() -> None:
     found = finding(rule, connecting(Value.default(60.0, "asyncpg", BESIDE), gateway=6.0))
     assert "60 s (the default of asyncpg)" in found.message
-    assert "gives up after 6 s" in found.message
+    assert "a request is waited for 6 s" in found.message
 
 
 @pytest.mark.parametrize(
@@ -49,6 +50,7 @@ def test_it_says_for_how_long_the_gateway_waits() -> None:
         ("asyncpg", "create_pool"),
         ("psycopg-pool", "kwargs"),
         ("django", "OPTIONS"),
+        ("hikari", "JDBC"),
         ("sqlalchemy", "connect_args"),
     ],
 )
@@ -63,3 +65,9 @@ def test_what_a_variable_decides_is_unknown() -> None:
 
 def test_where_nothing_is_said_of_it_there_is_nothing_to_say() -> None:
     assert silent(rule, chain())
+
+
+def test_nobody_waits_for_a_job_queues_worker() -> None:
+    jobs = chain(pool(connect_timeout_s=math.inf), workload={"serves": False})
+    found = finding(rule, replace(jobs, slo_s=at(1.0)))
+    assert "a request is waited for" not in found.message

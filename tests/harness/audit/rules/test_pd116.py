@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from harness.audit.chain import Chain, Use
+from harness.audit.chain import Chain
+from harness.audit.parts import Use
 from harness.audit.rules import pd116 as rule
 from tests.harness.audit.chains import HERE, NOT_KNOWN, at, chain, finding, pool, silent, unknown
 
@@ -44,3 +45,7 @@ def test_a_pool_over_a_pool_is_another_rules_matter() -> None:
 
 def test_it_says_what_it_lacks() -> None:
     assert "--slo" in unknown(rule, chain()).needs
+
+
+def test_a_job_queues_worker_answers_nobody() -> None:
+    assert silent(rule, within(0.5, chain(workload={"serves": False})))

@@ -42,3 +42,8 @@ def test_a_pool_that_looks_is_clean() -> None:
 def test_other_pools_and_poolers_are_other_rules_matters() -> None:
     assert silent(rule, idle(implementation="sqlalchemy"))
     assert silent(rule, idle(pooler={}))
+
+
+def test_what_its_role_is_given_holds_over_the_servers() -> None:
+    assert silent(rule, idle(idle_session_timeout_s=math.inf))
+    assert "idle for 60 s" in finding(rule, idle(math.inf, idle_session_timeout_s=60.0)).message

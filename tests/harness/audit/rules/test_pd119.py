@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from harness.audit.chain import Chain, Package
+from harness.audit.chain import Chain
+from harness.audit.parts import Package
 from harness.audit.rules import pd119 as rule
 from harness.audit.values import Place, Value
 from tests.harness.audit.chains import NOT_KNOWN, chain, finding, silent

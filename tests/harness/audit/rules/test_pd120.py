@@ -6,7 +6,7 @@ import math
 from dataclasses import replace
 from typing import Any
 
-from harness.audit.chain import PoolerDatabase, Target
+from harness.audit.parts import PoolerDatabase, Target
 from harness.audit.rules import pd120 as rule
 from harness.audit.values import Place
 from tests.harness.audit.chains import (
@@ -64,7 +64,7 @@ def test_a_databases_own_size_and_limit_hold() -> None:
     limited = replace(line, max_connections=at(15.0, 2))
     found = finding(rule, chain(shop, pooler={**SESSION, "databases": (limited,)}))
     assert "has 15 behind" in found.message
-    assert found.fix.startswith("Raise pool_size")
+    assert found.fix.startswith("Raise max_db_connections to 20")
 
 
 def test_the_line_for_all_others_serves_the_rest() -> None:
@@ -97,3 +97,28 @@ def test_one_replica_may_be_too_many_already() -> None:
 def test_a_pooler_that_no_pool_reaches_is_nobodys_concern() -> None:
     lonely = chain(pool(reaches="postgres"), pooler={"pool_mode": NOT_KNOWN})
     assert not said(rule.check(lonely))
+
+
+def test_each_replica_is_raised_by_its_part() -> None:
+    found = finding(rule, chain(pooler={**SESSION, "replicas": at(2)}))
+    assert "has 16 behind" in found.message
+    assert "Raise default_pool_size to 10 within" in found.fix
+
+
+def test_a_pool_without_a_limit_is_to_be_limited_first() -> None:
+    found = finding(rule, chain(pool(max_overflow=math.inf), pooler=SESSION))
+    assert "any number of connections" in found.message
+    assert "inf" not in found.fix
+
+
+def test_what_only_more_threads_would_open_is_a_warning() -> None:
+    assert finding(rule, chain(pool(threads=4.0), pooler=SESSION)).severity == "warning"
+    assert finding(rule, chain(pool(threads=5.0), pooler=SESSION)).severity == "error"
+
+
+def test_only_what_is_too_small_is_to_be_raised() -> None:
+    """Twenty connections are kept: a limit of twenty is enough for them, and one of 19 is not."""
+    enough = finding(rule, chain(pooler={**SESSION, "max_db_connections": 20.0}))
+    assert "Raise default_pool_size to 20" in enough.fix
+    few = finding(rule, chain(pooler={**SESSION, "max_db_connections": 19.0}))
+    assert "Raise default_pool_size and max_db_connections to 20" in few.fix

@@ -6,7 +6,7 @@ import math
 from dataclasses import replace
 from typing import Any
 
-from harness.audit.chain import PoolerDatabase, Target
+from harness.audit.parts import PoolerDatabase, Target
 from harness.audit.rules import pd121 as rule
 from harness.audit.values import Place
 from tests.harness.audit.chains import NOT_KNOWN, at, chain, finding, pool, silent, unknown
@@ -75,7 +75,7 @@ def test_a_line_for_all_others_stands_for_those_that_are_asked_for() -> None:
 
 def test_its_replicas_multiply() -> None:
     found = finding(rule, chain(LARGE, pooler=pooler(50.0, replicas=at(2))))
-    assert "2 × (50) = 100" in found.message
+    assert "2 × 50 = 100" in found.message
 
 
 def test_clients_that_are_fewer_need_fewer() -> None:
@@ -103,3 +103,43 @@ def test_it_says_what_it_lacks() -> None:
     assert "default_pool_size" in unknown(rule, chain(LARGE, pooler={})).needs
     lacking = chain(LARGE, pooler=pooler(), server={"max_connections": NOT_KNOWN})
     assert "the connections of postgres" in unknown(rule, lacking).needs
+
+
+def test_what_only_more_threads_would_ask_for_is_a_warning() -> None:
+    few = pool(size=500.0, threads=40.0)
+    assert finding(rule, chain(few, pooler=pooler(100.0))).severity == "warning"
+    more = pool(size=500.0, threads=49.0)
+    assert finding(rule, chain(more, pooler=pooler(100.0))).severity == "error"
+
+
+def test_threads_that_the_server_has_room_for_are_a_warning() -> None:
+    exactly = pool(size=500.0, threads=50.0)
+    room = {"max_connections": 103.0}
+    assert finding(rule, chain(exactly, pooler=pooler(101.0), server=room)).severity == "warning"
+
+
+def test_a_limit_is_each_instances_own() -> None:
+    alone = finding(rule, chain(LARGE, pooler=pooler(98.0)))
+    assert "all databases together have 97" in alone.fix
+    twice = finding(rule, chain(LARGE, pooler=pooler(50.0, replicas=at(2))))
+    assert "all databases of all instances together" in twice.fix
+    whole = chain(LARGE, pooler=pooler(50.0))
+    other = replace(whole.poolers[0], name="second", reaches="postgres")
+    both = replace(
+        whole,
+        poolers=(replace(whole.poolers[0], reaches="postgres"), other),
+        workloads=(
+            replace(
+                whole.workloads[0],
+                pools=(replace(LARGE, reaches="pgbouncer"), replace(LARGE, reaches="second")),
+            ),
+        ),
+    )
+    assert "all databases of all instances together" in finding(rule, both).fix
+
+
+def test_it_counts_for_itself_where_its_clients_are_not_known() -> None:
+    nobody = chain(pool(reaches="postgres", size=1.0), pooler=pooler(98.0))
+    assert "may open 98" in finding(rule, nobody).message
+    some = chain(pool(size=10.0, max_overflow=NOT_KNOWN), pooler=pooler(98.0))
+    assert "may open 98" in finding(rule, some).message

@@ -50,3 +50,20 @@ def test_it_says_what_it_lacks() -> None:
 def test_one_replica_may_be_too_many_already() -> None:
     lacking = chain(pool(size=101.0), workload={"replicas": NOT_KNOWN}, pooler=TAKES)
     assert "at least 101 connections" in finding(rule, lacking).message
+
+
+def test_each_replica_takes_so_many() -> None:
+    found = finding(rule, chain(pool(size=101.0), pooler={**TAKES, "replicas": at(2)}))
+    assert "takes 2 × 100:" in found.message
+    assert "max_client_conn to 101" in found.fix
+
+
+def test_what_only_more_threads_would_open_is_a_warning() -> None:
+    assert finding(rule, chain(pool(size=60.0, threads=50.0), pooler=TAKES)).severity == "warning"
+    assert finding(rule, chain(pool(size=60.0, threads=51.0), pooler=TAKES)).severity == "error"
+
+
+def test_a_rolling_deploy_points_at_the_limit_too() -> None:
+    takes = at(100.0, 8, "max_client_conn")
+    surging = chain(pool(size=50.0), workload={"surge": 1.0}, pooler={"max_client_conn": takes})
+    assert finding(rule, surging).place.line == 8

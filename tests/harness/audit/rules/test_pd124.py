@@ -54,3 +54,22 @@ def test_no_reserve_is_a_note_where_clients_may_queue() -> None:
 def test_it_does_not_guess() -> None:
     assert silent(rule, chain(pooler={**LATE, "reserve_pool_size": NOT_KNOWN}))
     assert silent(rule, chain())
+
+
+def test_the_timeout_that_is_advised_is_in_time() -> None:
+    soon = replace(chain(pooler=LATE), slo_s=at(0.8))
+    assert "below 0.8 s: 0.4, say" in finding(rule, soon).fix
+
+
+def test_all_that_it_has_is_held_against_its_clients() -> None:
+    """Three replicas of eight have a connection for each of twenty clients; two have not."""
+    off = {"reserve_pool_size": 0.0, "default_pool_size": 8.0}
+    assert silent(rule, chain(pooler={**off, "replicas": at(3)}))
+    assert "has 16 behind" in finding(rule, chain(pooler={**off, "replicas": at(2)})).message
+    endless = finding(rule, chain(pool(max_overflow=math.inf), pooler=off))
+    assert "any number of connections" in endless.message
+
+
+def test_a_reserve_that_is_off_is_pointed_at() -> None:
+    off = {"reserve_pool_size": at(0.0, 18), "default_pool_size": 8.0}
+    assert finding(rule, chain(pooler=off)).place.line == 18

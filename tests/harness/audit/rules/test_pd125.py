@@ -31,3 +31,7 @@ def test_without_a_declared_peak_nobody_is_hurt() -> None:
 def test_a_pooler_that_no_pool_reaches_is_nobodys_concern() -> None:
     assert silent(rule, chain(pool(reaches="postgres"), pooler=COLD))
     assert silent(rule, chain(pooler={**COLD, "min_pool_size": NOT_KNOWN}))
+
+
+def test_of_a_rehearsal_nobody_asks_anything() -> None:
+    assert silent(rule, chain(pooler=COLD, peak_per_s=0.0))

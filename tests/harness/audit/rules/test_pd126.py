@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from harness.audit.chain import PoolerDatabase
+from harness.audit.parts import PoolerDatabase
 from harness.audit.rules import pd126 as rule
 from harness.audit.values import Place, Value
 from tests.harness.audit.chains import at, chain, finding, silent, unknown
@@ -42,3 +42,14 @@ def test_a_default_asks_nobody() -> None:
     default = {**LARGE, "max_client_conn": Value.default(100.0, "PgBouncer")}
     assert silent(rule, chain(pooler=default))
     assert silent(rule, chain())
+
+
+def test_what_bounds_a_database_bounds_its_descriptors() -> None:
+    asked = {**LARGE, "users": at(30), "max_db_connections": 50.0}
+    assert silent(rule, chain(pooler={**asked, "open_files": 1050.0}))
+    assert finding(rule, chain(pooler={**asked, "open_files": 1049.0}))
+
+
+def test_it_points_at_the_limit() -> None:
+    files = at(1000.0, 9, "LimitNOFILE")
+    assert finding(rule, chain(pooler={**LARGE, "open_files": files})).place.line == 9

@@ -7,7 +7,7 @@ import math
 import pytest
 
 from harness.audit.rules import pd127 as rule
-from tests.harness.audit.chains import NOT_KNOWN, chain, finding, pool, silent, unknown
+from tests.harness.audit.chains import NOT_KNOWN, at, chain, finding, pool, silent, unknown
 
 CUT = {"query_timeout_s": 10.0}
 
@@ -36,3 +36,16 @@ def test_without_a_query_timeout_there_is_nothing_to_say() -> None:
 def test_it_says_what_it_lacks() -> None:
     lacking = chain(pooler=CUT, server={"statement_timeout_s": NOT_KNOWN})
     assert "statement_timeout of auth" in unknown(rule, lacking).needs
+
+
+def test_a_pool_that_is_not_known_hides_none_that_is() -> None:
+    both = (pool(statement_timeout_s=NOT_KNOWN), pool(statement_timeout_s=20.0))
+    assert "after 20 s" in finding(rule, chain(*both, pooler=CUT)).message
+
+
+def test_the_longest_is_told_and_the_place_is_pgbouncers() -> None:
+    both = (pool(statement_timeout_s=20.0), pool(statement_timeout_s=30.0))
+    cut = {"query_timeout_s": at(10.0, 19)}
+    found = finding(rule, chain(*both, pooler=cut))
+    assert "after 30 s" in found.message
+    assert found.place.line == 19

@@ -30,3 +30,10 @@ def test_without_anybodys_patience_there_is_nothing_to_compare() -> None:
 
 def test_a_pooler_that_no_pool_reaches_is_nobodys_concern() -> None:
     assert silent(rule, chain(pool(reaches="postgres"), pooler={"server_login_retry_s": 15.0}))
+
+
+def test_nobody_waits_for_a_job_queues_worker() -> None:
+    late = {"server_login_retry_s": 15.0}
+    assert finding(rule, chain(pooler=late))
+    jobs = chain(pooler=late, workload={"serves": False}, gateway={"timeout_s": NOT_KNOWN})
+    assert silent(rule, replace(jobs, slo_s=at(1.0)))

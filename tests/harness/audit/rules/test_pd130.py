@@ -6,7 +6,7 @@ import pytest
 
 from harness.audit.rules import pd130 as rule
 from harness.audit.values import Value
-from tests.harness.audit.chains import NOT_KNOWN, chain, finding, pool, silent, unknown
+from tests.harness.audit.chains import NOT_KNOWN, at, chain, finding, pool, silent, unknown
 
 PREPARES = pool(prepared_statements=True)
 
@@ -40,3 +40,10 @@ def test_a_driver_that_prepares_nothing_is_clean() -> None:
 def test_it_says_what_it_lacks() -> None:
     lacking = {"pool_mode": "transaction", "max_prepared_statements": NOT_KNOWN}
     assert "max_prepared_statements" in unknown(rule, chain(PREPARES, pooler=lacking)).needs
+
+
+def test_it_points_at_where_it_is_turned_off() -> None:
+    off = at(0.0, 9, "max_prepared_statements")
+    between = {"pool_mode": "transaction", "max_prepared_statements": off}
+    found = finding(rule, chain(pool(prepared_statements=True), pooler=between))
+    assert found.place.line == 9

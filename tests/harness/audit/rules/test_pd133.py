@@ -7,7 +7,7 @@ import math
 import pytest
 
 from harness.audit.rules import pd133 as rule
-from tests.harness.audit.chains import NOT_KNOWN, chain, finding, silent
+from tests.harness.audit.chains import NOT_KNOWN, chain, finding, pool, silent
 
 ENDS = {"idle_session_timeout_s": 300.0}
 
@@ -31,3 +31,20 @@ def test_the_default_ends_none() -> None:
     assert silent(rule, chain(server=never, pooler={"server_idle_timeout_s": 600.0}))
     assert silent(rule, chain(server=ENDS)), "without a pooler it is another rule's matter"
     assert silent(rule, chain(server=ENDS, pooler={"server_idle_timeout_s": NOT_KNOWN}))
+
+
+def test_what_its_roles_are_given_holds_over_the_servers() -> None:
+    keeps = {"server_idle_timeout_s": 600.0}
+    assert silent(rule, chain(server=ENDS, pooler={**keeps, "idle_session_timeout_s": math.inf}))
+    assert silent(rule, chain(pool(idle_session_timeout_s=math.inf), server=ENDS, pooler=keeps))
+    ends = pool(idle_session_timeout_s=60.0)
+    assert "idle for 60 s" in finding(rule, chain(ends, server=ENDS, pooler=keeps)).message
+    both = (pool(idle_session_timeout_s=math.inf), pool())
+    assert finding(rule, chain(*both, server=ENDS, pooler=keeps))
+
+
+def test_what_is_closed_at_an_age_was_not_idle_for_longer() -> None:
+    keeps = {"server_idle_timeout_s": math.inf, "server_lifetime_s": 299.0}
+    assert silent(rule, chain(server=ENDS, pooler=keeps))
+    older = {**keeps, "server_lifetime_s": 300.0}
+    assert "for 300 s" in finding(rule, chain(server=ENDS, pooler=older)).message

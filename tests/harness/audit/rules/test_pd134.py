@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from harness.audit.chain import Chain, Monitor
+from harness.audit.chain import Chain
+from harness.audit.parts import Monitor
 from harness.audit.rules import pd134 as rule
 from harness.audit.values import Place
 from tests.harness.audit.chains import NOT_KNOWN, at, chain, finding, pool, silent, unknown
@@ -54,3 +55,10 @@ def test_what_one_file_lacks_another_may_say() -> None:
 
 def test_without_monitoring_there_is_nothing_to_say() -> None:
     assert silent(rule, watched())
+
+
+def test_pools_that_have_no_threads_to_fill_it_leave_room() -> None:
+    few = replace(chain(pool(size=48.0, threads=47.0)), monitors=(monitor(reserved_slot=False),))
+    assert silent(rule, few)
+    more = replace(chain(pool(size=48.0, threads=48.0)), monitors=few.monitors)
+    assert not silent(rule, more)

@@ -35,3 +35,9 @@ def test_it_says_what_it_lacks_where_there_are_many() -> None:
     lacking = {**FOUR, "cores": NOT_KNOWN}
     assert "the cores of postgres" in unknown(rule, chain(pool(size=300.0), server=lacking)).needs
     assert silent(rule, chain(pool(size=250.0), server=lacking)), "500 are not so many"
+
+
+def test_what_no_thread_asks_for_is_not_busy() -> None:
+    server = {"max_connections": 1000.0, "cores": 4.0}
+    assert finding(rule, chain(pool(size=50.0, threads=41.0), server=server))
+    assert silent(rule, chain(pool(size=50.0, threads=40.0), server=server))

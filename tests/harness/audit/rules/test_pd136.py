@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from harness.audit.chain import Chain, Gateway
+from harness.audit.chain import Chain
+from harness.audit.parts import Gateway
 from harness.audit.rules import pd136 as rule
 from harness.audit.values import Place, Value
 from tests.harness.audit.chains import NOT_KNOWN, at, chain, finding, pool, silent
@@ -109,3 +110,15 @@ def test_the_pools_own_statement_timeout_holds() -> None:
 
 def test_one_line_is_said_once() -> None:
     assert finding(rule, chain(pool(), pool(), server={"statement_timeout_s": 60.0}))
+
+
+def test_nobody_outlasts_who_never_gives_up() -> None:
+    endless = {"timeout_s": math.inf}
+    whole = chain(pool(timeout_s=math.inf), client=endless, gateway=endless, workload=endless)
+    assert silent(rule, whole)
+
+
+def test_a_job_queues_worker_has_no_clients() -> None:
+    waits = {"client": {"timeout_s": 1.0}, "gateway": {"timeout_s": NOT_KNOWN}}
+    assert finding(rule, chain(**waits))
+    assert silent(rule, chain(**waits, workload={"serves": False}))

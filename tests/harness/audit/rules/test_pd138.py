@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from harness.audit.chain import Chain, Histogram
+from harness.audit.chain import Chain
+from harness.audit.parts import Histogram
 from harness.audit.rules import pd138 as rule
 from harness.audit.values import Place
 from tests.harness.audit.chains import NOT_KNOWN, at, chain, finding, pool, silent

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from harness.audit.chain import Alert, Chain, Pool, Recording
+from harness.audit.chain import Chain
+from harness.audit.parts import Alert, Pool, Recording
 from harness.audit.rules import pd139 as rule
 from harness.audit.values import Place
 from tests.harness.audit.chains import NOT_KNOWN, chain, finding, pool, silent, unknown
@@ -77,9 +78,9 @@ def test_what_may_be_reached_is_clean(expression: str) -> None:
 
 
 def test_the_reason_is_told() -> None:
-    assert "no more than 15 can wait" in finding(rule, asking(f"{PENDING} > 20")).message
+    assert "no more than 15 requests can wait" in finding(rule, asking(f"{PENDING} > 20")).message
     assert (
-        "30 can wait for a connection in all"
+        "30 requests can wait for a connection in all"
         in finding(rule, asking(f"sum({PENDING}) > 30")).message
     )
 
@@ -113,3 +114,22 @@ def test_it_says_what_it_lacks() -> None:
     assert "capacity of auth's pool" in unknown(rule, lacks).needs
     assert silent(rule, asking(f"{PENDING} > 15", processes=NOT_KNOWN))
     assert silent(rule, asking("this is no PromQL"))
+
+
+def test_no_more_is_used_than_there_are_threads_for() -> None:
+    """Four threads before ten connections: the pool looks idle throughout the outage."""
+    few = pool(threads=4.0)
+    ratio = "hikaricp_connections_active / hikaricp_connections_max"
+    assert "no more than 0.4 of" in finding(rule, asking(f"{ratio} > 0.8", few)).message
+    assert finding(rule, asking(f"{USED} > 4", few))
+    assert silent(rule, asking(f"{ratio} > 0.3", few))
+    assert silent(rule, asking(f"{ratio} > 0.8", few, pool(threads=25.0)))
+    assert silent(rule, asking(f"{ratio} > 0.8", few, pool(threads=NOT_KNOWN)))
+
+
+def test_what_is_scaled_is_reckoned_with_as_it_is() -> None:
+    """Fifteen may wait: twice as many are 30, and half of them 7.5."""
+    assert silent(rule, asking(f"2 * {PENDING} > 29"))
+    assert silent(rule, asking(f"{PENDING} / 2 > 7"))
+    assert finding(rule, asking(f"{PENDING} / 2 > 7.5"))
+    assert silent(rule, asking(f"0 * {PENDING} > 5"))

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from harness.audit.chain import Alert, Chain, Pooler, Recording
+from harness.audit.chain import Chain
 from harness.audit.finding import Finding
 from harness.audit.loaders import prometheus_rules
+from harness.audit.parts import Alert, Pooler, Recording
 from harness.audit.rules import pd140 as rule
 from harness.audit.sources import SourceFile
 from harness.audit.values import Place

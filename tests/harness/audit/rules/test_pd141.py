@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from harness.audit.chain import Alert, Chain, Recording, Watch
+from harness.audit.chain import Chain
+from harness.audit.parts import Alert, Recording, Watch
 from harness.audit.rules import pd141 as rule
 from harness.audit.values import Place, Value
 from tests.harness.audit.chains import NOT_KNOWN, at, chain, finding, pool, silent, unknown
@@ -24,7 +26,9 @@ def alert(for_s: Any, expression: str = PENDING, name: str = "Waiting") -> Alert
 
 def watched(*alerts: Alert, load: float = 2.0, timeout_s: float = 30.0, **watch: float) -> Chain:
     """At ρ = 2 and T = 30 s the first request times out 60 s after the surge begins."""
-    whole = chain(pool(timeout_s=timeout_s), peak_per_s=CARRIED_PER_S * load)
+    whole = chain(
+        pool(timeout_s=timeout_s), peak_per_s=CARRIED_PER_S * load, gateway={"timeout_s": math.inf}
+    )
     times: dict[str, Value[float]] = {name: at(value, 1, name) for name, value in watch.items()}
     found = Watch(place=Place("prometheus.yml"), **times)
     return replace(whole, alerts=alerts, watches=(found,) if watch else ())
@@ -44,7 +48,7 @@ def test_an_alert_that_comes_later_is_found() -> None:
     assert found.severity == "warning"
     assert "times out after 60 s" in found.message
     assert "for 120 s + group_wait 0 s + scrape_interval 15 s" in found.message
-    assert "= 150 s" in found.message
+    assert "comes after 150 s (for" in found.message
     assert (found.place.line, found.place.key) == (5, "for")
 
 
@@ -80,7 +84,7 @@ def test_where_no_alert_could_come_first_the_timeout_is_another_rules_matter() -
 
 def test_for_alone_may_be_too_long() -> None:
     found = finding(rule, watched(alert(120)))
-    assert "comes after for 120 s = 120 s" in found.message
+    assert "comes after 120 s (for 120 s)" in found.message
 
 
 def test_it_says_what_it_lacks_where_the_defaults_would_be_too_slow() -> None:
@@ -98,3 +102,20 @@ def test_what_is_recorded_is_looked_into() -> None:
     assert silent(rule, whole)
     recorded = Recording(name="pool:ratio", place=RULES, expression=PENDING)
     assert finding(rule, replace(whole, recordings=(recorded,)))
+
+
+def test_the_gateways_patience_ends_a_request_as_well() -> None:
+    """At ρ = 2 and 6 s the first is given up after 12 s."""
+    early = chain(pool(timeout_s=30.0), peak_per_s=CARRIED_PER_S * 2)
+    assert rule.first_timeout_s(early) == 12
+
+
+def test_where_requests_wait_before_the_threads_only_the_gateway_ends_them() -> None:
+    blind = chain(pool(timeout_s=1.0, threads=10.0), peak_per_s=CARRIED_PER_S * 2)
+    assert rule.first_timeout_s(blind) == 12
+    patient = chain(
+        pool(timeout_s=1.0, threads=10.0),
+        peak_per_s=CARRIED_PER_S * 2,
+        gateway={"timeout_s": math.inf},
+    )
+    assert rule.first_timeout_s(patient) is None

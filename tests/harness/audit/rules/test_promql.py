@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.audit.chain import Alert, Chain, Recording
+from harness.audit.chain import Chain
 from harness.audit.finding import Finding, Unknown
+from harness.audit.parts import Alert, Recording
 from harness.audit.rules import pd139, pd140, pd141, promql
 from harness.audit.values import Place
 from tests.harness.audit.chains import at, chain, pool
