@@ -37,11 +37,11 @@ def fix_them(review: Review, job: Job, *, yes: bool) -> Audit | None:
         if not typer.confirm("Write?", default=False):
             return None
     for name in write(fixes):
-        err.print(Text(f"{name}: written"), soft_wrap=True, highlight=False)
+        err.print(printable(Text(f"{name}: written")), soft_wrap=True, highlight=False)
     return fixes.audit
 
 
 def _say_dropped(fixes: Fixes) -> None:
     for dropped in fixes.dropped:
         said = f"{dropped.finding.place}: {dropped.finding.id} is not fixed: {dropped.why}"
-        err.print(Text(said), soft_wrap=True, highlight=False)
+        err.print(printable(Text(said)), soft_wrap=True, highlight=False)

@@ -19,6 +19,7 @@ from harness.audit.revision import sources_at
 from harness.audit.rules import RULES
 from harness.audit.sources import Selection
 from harness.audit.suppressions import comments
+from harness.cli.audit_output import encodable
 from harness.errors import AuditInputError, UsageError
 from harness.incident.units import parse_duration_s, parse_rate_per_s
 from harness.recording import write_text
@@ -94,7 +95,7 @@ def save_baseline(review: Review, file: Path) -> None:
     prints = fingerprints(review.audit.findings, review.audit.sources, named)
     known = entries({finding: prints[finding] for finding in review.findings}, named)
     try:
-        write_text(file, rendered(known))
+        write_text(file, encodable(rendered(known)))
     except OSError as error:
         raise UsageError(f"--write-baseline {file}: {error.strerror}") from None
     count = f"{len(known)} finding{'s' * (len(known) != 1)}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -43,7 +44,7 @@ def show(
     """On standard output; or into ``file``, whole or not at all, and then as text beside it."""
     if file is not None:
         try:
-            write_text(file, _rendered(review, form, fail_on, quiet=quiet))
+            write_text(file, encodable(_rendered(review, form, fail_on, quiet=quiet)))
         except OSError as error:
             raise UsageError(
                 f"--out {file}: {error.strerror}", remedy="Name a file in a folder that is there."
@@ -72,6 +73,11 @@ def explain_rule(rule: str | None) -> None:
     raise typer.Exit
 
 
+def encodable(text: str) -> str:
+    """``text`` as UTF-8 can have it; a file's name may have bytes that are none."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 def _rendered(review: Review, form: Format, fail_on: Severity, *, quiet: bool) -> str:
     if form is Format.JSON:
         return _json(as_json(review))
@@ -85,4 +91,11 @@ def _rendered(review: Review, form: Format, fail_on: Severity, *, quiet: bool) -
 
 
 def _json(value: dict[str, Any]) -> str:
-    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+    """Readable where it may be; what is no UTF-8, as a file's name may be, is written as JSON's."""
+    text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+    try:
+        text.encode("utf-8")
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        return json.dumps(value, indent=2) + "\n"
+    return text

@@ -15,7 +15,7 @@ from harness.cli.audit_fixes import fix_them
 from harness.cli.audit_job import Job, declared, preferences_of, save_baseline
 from harness.cli.audit_output import Format, explain_rule, show
 from harness.cli.audit_proof import prove_it
-from harness.errors import ExitCode, UsageError
+from harness.errors import ExitCode, UsageError, printable
 
 LOAD, COUNTS, OUTPUT = "The load", "What counts", "Output"
 MENDING, PROVING = "Fixes", "Proof"
@@ -171,8 +171,10 @@ def audit(
     With --prove, 0: the harm was shown; 1: it was not; 3: the measurement cannot be trusted.
     """
     del explain  # its callback has answered
+    if as_json_ and form not in (Format.TEXT, Format.JSON):
+        raise UsageError(f"--json and --format {form} exclude each other", remedy="Choose one.")
     form = Format.JSON if as_json_ else form
-    _fit_together(diff, baseline, write_baseline, fix=fix, yes=yes, form=form)
+    _fit_together(diff, baseline, write_baseline, fix=fix, yes=yes, form=form, out_file=out_file)
     if rule is not None and (fix or write_baseline is not None or out_file is not None):
         raise UsageError("--prove plays one finding, and does nothing else")
     paths = paths or []
@@ -218,6 +220,7 @@ def _fit_together(
     fix: bool,
     yes: bool,
     form: Format,
+    out_file: Path | None,
 ) -> None:
     """Raises `UsageError` for options that contradict each other."""
     given = [
@@ -233,21 +236,33 @@ def _fit_together(
         raise UsageError(f"{' and '.join(given)} exclude each other", remedy="Choose one of them.")
     if yes and not fix:
         raise UsageError("--yes is for --fix", remedy="Add --fix.")
-    if fix and (form is not Format.TEXT or write_baseline is not None):
+    if fix and (form is not Format.TEXT or write_baseline is not None or out_file is not None):
         raise UsageError(
-            "--fix shows a diff and what is left, as text", remedy="Leave the format out."
+            "--fix shows a diff and what is left, as text",
+            remedy="Leave --format, --out and --write-baseline out.",
+        )
+    if write_baseline is not None and (form is not Format.TEXT or out_file is not None):
+        raise UsageError(
+            "--write-baseline writes a baseline, and shows no findings",
+            remedy="Leave --format and --out out.",
         )
 
 
 def _something(found: Audit) -> None:
-    if found.files:
+    if not found.is_empty:
         return
-    why = [f"{unread.file}: {unread.why}" for unread in found.unread[:3]]
+    what = (
+        "no file that was understood has a part of a chain: a gateway, a pool, a database, an alert"
+        if found.files
+        else "no file was understood"
+        if found.unread
+        else "no file is of a format that is known"
+    )
+    why = [f"{printable(unread.file)}: {unread.why}" for unread in found.unread[:3]]
     if found.passed_over:
         count, names = sum(found.passed_over.values()), ", ".join(found.passed_over)
         why.append(f"{count} in {names} were passed over: --include-tests")
     raise UsageError(
-        "nothing was audited: no file is of a format that is known"
-        f"{' (' + '; '.join(why) + ')' if why else ''}",
+        f"nothing was audited: {what}{' (' + '; '.join(why) + ')' if why else ''}",
         remedy="Name the files that configure the service, its gateway and its database.",
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from harness.audit.review import Review
+from harness.errors import printable
 from harness.report.audit.naming import from_here
 
 
@@ -18,7 +19,7 @@ def as_github(review: Review) -> Iterator[str]:
         line = f",line={finding.place.line}" if finding.place.line else ""
         file = _property(from_here(finding.place.file) or finding.place.file)
         said = _escaped(f"{finding.message}\nfix: {finding.fix}")
-        yield f"::{level} file={file}{line},title={finding.id}::{said}"
+        yield printable(f"::{level} file={file}{line},title={finding.id}::{said}")
 
 
 def _property(text: str) -> str:

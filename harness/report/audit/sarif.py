@@ -165,4 +165,4 @@ def _artifact(file: str) -> dict[str, str]:
     below = from_here(file)
     if below is None:
         return {"uri": Path(file).resolve().as_uri()}
-    return {"uri": quote(below), "uriBaseId": ROOT}
+    return {"uri": quote(below, errors="surrogateescape"), "uriBaseId": ROOT}

@@ -109,7 +109,7 @@ def summary(review: Review) -> Text:
 
 
 def chain_line(chain: Chain) -> Text:
-    """What was joined, from the client's end to the database's; a missing pool is said loudly."""
+    """What was joined, from the client's end to the database's; what is missing is said loudly."""
     pools = len(chain.pools())
     hops = [
         _count(len(chain.gateways), "gateway") if chain.gateways else "",
@@ -119,8 +119,14 @@ def chain_line(chain: Chain) -> Text:
     ]
     alerts = _count(len(chain.alerts), "alert") if chain.alerts else ""
     shown = "; ".join(each for each in (" → ".join(hop for hop in hops if hop), alerts) if each)
-    if pools:
+    if pools and chain.servers:
         return Text(f"chain: {shown}", "dim")
+    if pools:
+        return Text.assemble(
+            (f"chain: {shown}; ", "dim"),
+            ("no PostgreSQL was found, so that what it grants was not judged", "bold yellow"),
+            (" (name its files, or give --dsn)", "dim"),
+        )
     return Text.assemble(
         (f"chain: {shown or 'nothing of it'}; ", "dim"),
         ("no pool was found, so that nothing was judged of pools", "bold yellow"),
