@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from harness.audit.preferences import read_preferences
 from harness.audit.proofs import provable
+from harness.audit.reviewing.preferences import read_preferences
+from harness.audit.reviewing.suppressions import comments
 from harness.audit.rules import RULES
 from harness.audit.sources import SourceFile
-from harness.audit.suppressions import comments
 
 ROOT = Path(__file__).parent.parent
 GUIDE = (ROOT / "docs" / "guides" / "audit.md").read_text("utf-8")

@@ -7,16 +7,16 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
-from harness.audit.calls import across
 from harness.audit.chain import Chain, Declared
-from harness.audit.compose_files import extending
 from harness.audit.finding import SEVERITIES, Finding, Severity, Unknown, Unread
-from harness.audit.join import joined, variant_of
+from harness.audit.joining.calls import across
+from harness.audit.joining.compose_files import extending
+from harness.audit.joining.join import joined, variant_of
+from harness.audit.joining.nginx_files import included
+from harness.audit.joining.server_files import together
 from harness.audit.loaders import load
-from harness.audit.nginx_files import included
 from harness.audit.reading import Reading
 from harness.audit.rules import RULES, Rule
-from harness.audit.server_files import together
 from harness.audit.sources import Selection, SourceFile, find, read
 from harness.audit.values import Place
 

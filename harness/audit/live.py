@@ -16,11 +16,11 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import namedtuple_row
 
+from harness.audit.joining.server_files import RESERVED_SLOT, SUPERUSER, WATCHING
 from harness.audit.loaders.pgbouncer import DATABASES, database_of, pooler_of
 from harness.audit.loaders.postgresql import CHAINED, server_of
 from harness.audit.parts import Pooler, Server
 from harness.audit.reading import Membership, Reading, RoleSetting
-from harness.audit.server_files import RESERVED_SLOT, SUPERUSER, WATCHING
 from harness.audit.values import Place, Value
 from harness.errors import DatabaseRefusedError, UsageError
 

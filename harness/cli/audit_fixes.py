@@ -8,8 +8,8 @@ import typer
 from rich.text import Text
 
 from harness.audit import Audit
-from harness.audit.fixing import Fixes, fixed, unified, write
-from harness.audit.review import Review
+from harness.audit.reviewing.fixing import Fixes, fixed, unified, write
+from harness.audit.reviewing.review import Review
 from harness.cli.application import err, out
 from harness.cli.audit_job import Job
 from harness.report.audit.text import printable

@@ -10,15 +10,15 @@ from pathlib import Path
 
 from harness.audit import Audit, Declared
 from harness.audit.auditing import audit_sources
-from harness.audit.baseline import entries, read_baseline, rendered
-from harness.audit.fingerprints import fingerprints, relative_to
-from harness.audit.preferences import Preferences, preferences_for, read_preferences
 from harness.audit.reading import Reading
-from harness.audit.review import Review, reviewed, since, without_baseline
-from harness.audit.revision import sources_at
+from harness.audit.reviewing.baseline import entries, read_baseline, rendered
+from harness.audit.reviewing.fingerprints import fingerprints, relative_to
+from harness.audit.reviewing.preferences import Preferences, preferences_for, read_preferences
+from harness.audit.reviewing.review import Review, reviewed, since, without_baseline
+from harness.audit.reviewing.revision import sources_at
+from harness.audit.reviewing.suppressions import comments
 from harness.audit.rules import RULES
 from harness.audit.sources import Selection
-from harness.audit.suppressions import comments
 from harness.cli.audit_output import encodable
 from harness.errors import AuditInputError, UsageError
 from harness.incident.units import parse_duration_s, parse_rate_per_s

@@ -12,7 +12,7 @@ import typer
 from rich.markdown import Markdown
 
 from harness.audit import Severity
-from harness.audit.review import Review
+from harness.audit.reviewing.review import Review
 from harness.audit.rules import RULES
 from harness.cli.application import out
 from harness.errors import UsageError

@@ -10,7 +10,7 @@ from rich.text import Text
 from harness.audit.chain import Chain
 from harness.audit.finding import Finding
 from harness.audit.proofs import Proof, proof, provable
-from harness.audit.review import Review
+from harness.audit.reviewing.review import Review
 from harness.cli.application import err, out, print_json
 from harness.cli.audit_output import Format
 from harness.errors import ExitCode, UsageError

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from harness.audit import Audit, Declared, audit_files
-from harness.audit.review import reviewed
+from harness.audit.reviewing.review import reviewed
 from harness.audit.rules import RULES
 from harness.report.audit.github import as_github
 from harness.report.audit.json import as_json

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from harness.audit.review import Review
+from harness.audit.reviewing.review import Review
 from harness.errors import printable
 from harness.report.audit.naming import from_here
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from harness.audit.chain import Chain
 from harness.audit.finding import Finding
-from harness.audit.review import Review
-from harness.audit.suppressions import Suppression
+from harness.audit.reviewing.review import Review
+from harness.audit.reviewing.suppressions import Suppression
 
 
 def as_json(review: Review) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from collections import defaultdict
 from xml.etree import ElementTree
 
 from harness.audit.finding import Finding, Severity, Unknown
-from harness.audit.review import Review
+from harness.audit.reviewing.review import Review
 from harness.audit.rules import RULES
 from harness.report.junit import rendered, xml_text
 

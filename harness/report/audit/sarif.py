@@ -13,12 +13,12 @@ from typing import Any
 from urllib.parse import quote
 
 from harness.audit.finding import Finding, Unknown, Unread
-from harness.audit.fingerprints import fingerprints, relative_to
-from harness.audit.fixing import span
-from harness.audit.review import Review
+from harness.audit.reviewing.fingerprints import fingerprints, relative_to
+from harness.audit.reviewing.fixing import span
+from harness.audit.reviewing.review import Review
+from harness.audit.reviewing.suppressions import Suppression
 from harness.audit.rules import RULES, Rule
 from harness.audit.sources import BINARY
-from harness.audit.suppressions import Suppression
 from harness.audit.values import Place
 from harness.report.audit.naming import from_here
 from harness.report.audit.pages import page_of

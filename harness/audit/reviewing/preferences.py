@@ -22,8 +22,8 @@ from pydantic import (
 )
 
 from harness.audit.finding import Finding, Severity
-from harness.audit.fingerprints import relative_to
-from harness.audit.suppressions import Suppression, date, rule_ids
+from harness.audit.reviewing.fingerprints import relative_to
+from harness.audit.reviewing.suppressions import Suppression, date, rule_ids
 from harness.audit.values import Place
 from harness.errors import AuditInputError, Problem
 

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.audit.finding import Finding
+from harness.audit.reviewing.suppressions import Suppression, comments, without_comment
 from harness.audit.sources import SourceFile
-from harness.audit.suppressions import Suppression, comments, without_comment
 from harness.audit.values import Place
 
 KNOWN = ("PD103", "PD104")

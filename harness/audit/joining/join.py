@@ -10,13 +10,13 @@ from itertools import chain as flat
 from typing import Any, TypeVar
 
 from harness.audit.chain import Chain, Declared
-from harness.audit.environments import settled
-from harness.audit.merging import deployments_of, mounted
+from harness.audit.joining.environments import settled
+from harness.audit.joining.merging import deployments_of, mounted
+from harness.audit.joining.programs import Sources, workloads_of
+from harness.audit.joining.server_files import pooler_with_roles, with_roles
 from harness.audit.parts import Pool, Pooler, Server, Workload
 from harness.audit.paths import common
-from harness.audit.programs import Sources, workloads_of
 from harness.audit.reading import Environment, Reading, Service
-from harness.audit.server_files import pooler_with_roles, with_roles
 from harness.audit.values import Place, Value
 
 SAID = Place("the command line")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.audit.finding import Finding
-from harness.audit.fingerprints import Naming
+from harness.audit.reviewing.fingerprints import Naming
 from harness.errors import AuditInputError, Problem
 
 SCHEMA = 1

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from harness.audit.chain import Chain, Declared
-from harness.audit.join import joined, variant_of
+from harness.audit.joining.join import joined, variant_of
 from harness.audit.parts import Gateway, Pooler, PoolerDatabase, Proxy, Server
 from harness.audit.reading import Reading, Scale, Service
 from harness.audit.values import Place, Value
-from tests.harness.audit.pieces import asked_for, at, code, deployment, environment, target
+from tests.harness.audit.joining.pieces import asked_for, at, code, deployment, environment, target
 
 
 def chain(*readings: Reading, declared: Declared = Declared()) -> Chain:  # noqa: B008 - frozen

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from harness.audit import Audit, Declared, audit_files
 from harness.audit.finding import Edit, Finding
-from harness.audit.fixing import HIDDEN, Fixes, _shown, edited, fixed, unified, write
+from harness.audit.reviewing.fixing import HIDDEN, Fixes, _shown, edited, fixed, unified, write
 from harness.audit.values import Place
 from harness.errors import UsageError
 

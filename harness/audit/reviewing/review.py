@@ -8,10 +8,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from harness.audit.auditing import Audit, reaching
-from harness.audit.baseline import Entry
 from harness.audit.finding import Finding, Severity
-from harness.audit.fingerprints import Naming, content, fingerprints
-from harness.audit.suppressions import Suppressed, Suppression
+from harness.audit.reviewing.baseline import Entry
+from harness.audit.reviewing.fingerprints import Naming, content, fingerprints
+from harness.audit.reviewing.suppressions import Suppressed, Suppression
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.audit.joining.nginx_files import included
 from harness.audit.loaders import kubernetes, nginx
-from harness.audit.nginx_files import included
 from harness.audit.parts import Gateway
 from harness.audit.reading import Reading
 from tests.harness.audit.loaders.reading import SECRET, read, source, texts

@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.audit.auditing import Audit
-from harness.audit.baseline import entries, read_baseline, rendered
 from harness.audit.finding import Finding
-from harness.audit.fingerprints import fingerprints, relative_to
-from harness.audit.review import Review, reviewed, since, without_baseline
+from harness.audit.reviewing.baseline import entries, read_baseline, rendered
+from harness.audit.reviewing.fingerprints import fingerprints, relative_to
+from harness.audit.reviewing.review import Review, reviewed, since, without_baseline
+from harness.audit.reviewing.suppressions import Suppression
 from harness.audit.sources import SourceFile
-from harness.audit.suppressions import Suppression
 from harness.audit.values import Place
 from harness.errors import AuditInputError
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from harness.audit.finding import Unread
-from harness.audit.revision import sources_at
+from harness.audit.reviewing.revision import sources_at
 from harness.audit.sources import MAX_BYTES, Selection, SourceFile
 from harness.errors import UsageError
 

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from harness.audit.chain import Chain, Declared
-from harness.audit.join import joined
+from harness.audit.joining.join import joined
 from harness.audit.parts import Workload
 from harness.audit.reading import Reading
 from harness.audit.values import Value
-from tests.harness.audit.pieces import (
+from tests.harness.audit.joining.pieces import (
     asked_for,
     at,
     code,

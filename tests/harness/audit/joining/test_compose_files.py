@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.audit.compose_files import extending
+from harness.audit.joining.compose_files import extending
 from harness.audit.loaders import compose
 from harness.audit.reading import Deployment, Reading
 from tests.harness.audit.loaders.reading import SECRET, read, source, texts

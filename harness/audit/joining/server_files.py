@@ -12,9 +12,9 @@ from dataclasses import replace
 from typing import Any
 
 from harness.audit.finding import Unread
+from harness.audit.joining.pooler_files import poolers_of
 from harness.audit.loaders.postgresql import AUTO, INCLUDES, server_of, timeout_s, whole_number
 from harness.audit.parts import Monitor, Pool, Pooler, Server, Workload
-from harness.audit.pooler_files import poolers_of
 from harness.audit.reading import Membership, Reading, RoleSetting, ServerFile, parsed
 from harness.audit.values import Place, Settings, Value, replaced
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.audit.calls import across
+from harness.audit.joining.calls import across
 from harness.audit.loaders import python
 from harness.audit.parts import Use
 from harness.audit.reading import Reading

@@ -8,14 +8,14 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import PurePath
 from typing import Any
 
-from harness.audit.environments import (
+from harness.audit.joining.environments import (
     Resolver,
     environment_of,
     files_around,
     setting_named,
 )
+from harness.audit.joining.merging import merged
 from harness.audit.loaders.service import completed
-from harness.audit.merging import merged
 from harness.audit.parts import Pool, Workload
 from harness.audit.paths import common, is_within, parts_of
 from harness.audit.reading import Code, Deployment, Environment, Runtime, Setting

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from harness.audit.auditing import line_at, may_be_secret
 from harness.audit.finding import Finding
+from harness.audit.reviewing.suppressions import without_comment
 from harness.audit.sources import SourceFile
-from harness.audit.suppressions import without_comment
 
 HEX_DIGITS = 32
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.audit.finding import Finding
-from harness.audit.preferences import Preferences, preferences_for, read_preferences
+from harness.audit.reviewing.preferences import Preferences, preferences_for, read_preferences
 from harness.audit.values import Place
 from harness.errors import AuditInputError
 
