@@ -21,6 +21,9 @@ def check(chain: Chain) -> Iterator[Finding | Unknown]:
     A pooler that stands before the same server counts with what it may open; one that all pools
     stand behind is another rule's matter.
     """
+    if chain.pools() and not chain.servers:
+        what = "what the database grants: no file says; name its configuration, or give --dsn"
+        yield Unknown(ID, chain.pools()[0][1].place, what)
     for server in chain.servers:
         yield from _of_server(chain, server)
     lost = [pool for _, pool in chain.pools() if not pool.reaches and not chain.poolers]

@@ -204,3 +204,10 @@ def test_without_a_pool_each_thread_has_a_connection() -> None:
     assert silent(rule, chain(none))
     nothing = pool(implementation="none", size=NOT_KNOWN, max_overflow=10.0)
     assert "capacity" in unknown(rule, chain(nothing, workload={"replicas": 40})).needs
+
+
+def test_without_a_server_it_cannot_be_told() -> None:
+    """A managed database is in no file: that is said, and how it could be known."""
+    alone = replace(chain(), servers=())
+    assert "--dsn" in unknown(rule, alone).needs
+    assert silent(rule, replace(alone, workloads=()))
