@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import math
 import re
-import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,8 +31,9 @@ from harness.audit.reading import (
     zero_is_unlimited,
 )
 from harness.audit.sources import SourceFile
+from harness.audit.trees import documents_of
 from harness.audit.values import Place, Value
-from harness.audit.yamls import Item, NotReadable, documents
+from harness.audit.yamls import Item, NotReadable
 
 MOST_CHARACTERS = 100_000
 """Settings written by people are shorter; what is longer is data, and slow to read."""
@@ -356,50 +356,3 @@ _UNITS_S = {_SQLA: 1.0, _PSYCOPG: 1.0, _HIKARI: 0.001}
 
 def _times(unit_s: float) -> Callable[[float], float]:
     return lambda count: count * unit_s
-
-
-def documents_of(file: SourceFile) -> list[Item]:
-    """As one kind of tree. Raises `NotReadable`."""
-    if file.path.suffix == ".toml":
-        try:
-            return [_item(tomllib.loads(file.text), (), _lines(file.text))]
-        except (tomllib.TOMLDecodeError, RecursionError) as error:
-            raise NotReadable(f"not valid TOML: {type(error).__name__}") from None
-    # JSON is YAML, but for the tabs that it may be indented with.
-    text = file.text.replace("\t", " ") if file.path.suffix == ".json" else file.text
-    return documents(text)
-
-
-_HEADER = re.compile(r"\s*\[\[?\s*([^\[\]]+?)\s*\]\]?\s*(?:#.*)?$")
-_KEY = re.compile(
-    r"\s*((?:[\w-]+|\"[^\"]*\"|'[^']*')(?:\s*\.\s*(?:[\w-]+|\"[^\"]*\"|'[^']*'))*)\s*="
-)
-
-
-def _lines(text: str) -> Mapping[tuple[str, ...], int]:
-    """The lines of a TOML file's tables and keys, of which its parser says nothing."""
-    found: dict[tuple[str, ...], int] = {}
-    table: tuple[str, ...] = ()
-    for line, content in enumerate(text.splitlines(), 1):
-        if (header := _HEADER.match(content)) is not None:
-            table = _path(header[1])
-            found.setdefault(table, line)
-        elif (key := _KEY.match(content)) is not None:
-            found.setdefault((*table, *_path(key[1])), line)
-    return found
-
-
-def _path(text: str) -> tuple[str, ...]:
-    return tuple(part.strip().strip("\"'") for part in text.split("."))
-
-
-def _item(
-    data: Any, path: tuple[str, ...], lines: Mapping[tuple[str, ...], int], above: int = 0
-) -> Item:
-    line = lines.get(path, above)
-    if isinstance(data, dict):
-        fields = {key: _item(value, (*path, key), lines, line) for key, value in data.items()}
-        return Item(line, fields=fields)
-    if isinstance(data, list):
-        return Item(line, items=tuple(_item(each, path, lines, line) for each in data))
-    return Item(line, text=str(data).lower() if isinstance(data, bool) else str(data))

@@ -17,7 +17,6 @@ from harness.audit.values import Place, Settings, Value, Variable
 T = TypeVar("T")
 
 OURS = "the auth service"
-PREFIX = "AUTH_"
 IMPLEMENTATIONS: dict[str, Implementation] = {
     "sqlalchemy-async": "sqlalchemy",
     "sqlalchemy-sync": "sqlalchemy",

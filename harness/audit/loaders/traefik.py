@@ -17,13 +17,13 @@ import re
 from collections.abc import Iterable, Mapping
 
 from harness.audit.finding import Unread
-from harness.audit.loaders.appconfig import documents_of
 from harness.audit.loaders.durations import seconds
 from harness.audit.loaders.shell import Word
 from harness.audit.loaders.upstreams import address
 from harness.audit.parts import Gateway
 from harness.audit.reading import Environment, Reading, read_at
 from harness.audit.sources import SourceFile
+from harness.audit.trees import documents_of
 from harness.audit.values import Place, Settings, Value, Variable
 from harness.audit.yamls import Item, NotReadable
 
