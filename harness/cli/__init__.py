@@ -12,7 +12,16 @@ from rich.markup import escape
 
 # Importing a module of commands is what adds them; their order is the help's.
 # isort: off
-from harness.cli import definitions, runs, experiments, alert_lab, auditing, sizing, machine  # noqa: F401
+from harness.cli import (  # noqa: F401
+    definitions,
+    runs,
+    experiments,
+    alert_lab,
+    alert_recordings,
+    auditing,
+    sizing,
+    machine,
+)
 
 # isort: on
 from harness.cli.application import app, err, print_json

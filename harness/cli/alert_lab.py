@@ -1,11 +1,9 @@
-"""Alert rules against recordings: score, sweep, recommend, evaluate, record, import, export."""
+"""Alert rules against recordings: score, sweep, recommend, evaluate, export."""
 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable
-from datetime import datetime
 from enum import StrEnum
 from functools import wraps
 from pathlib import Path
@@ -15,16 +13,13 @@ import typer
 
 from harness.cli.application import (
     Json,
-    OwnDatabase,
-    OwnTarget,
-    StackKind,
     app,
     err,
     out,
     print_json,
 )
+from harness.cli.option_values import duration_s, spread
 from harness.errors import ExitCode, UsageError
-from harness.stack_kinds import EMBEDDED, Where, known
 
 if TYPE_CHECKING:
     from harness.alerts.lab import Asking
@@ -314,133 +309,6 @@ def evaluate(
         out.print(summary(recording, verdict))
 
 
-@alerts.command(epilog="Example: pooldrill alerts record --seeds 1..3 --jobs 2 --out recordings")
-def record(
-    incidents: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="[INCIDENT…]", help="Names; all of the library without any."),
-    ] = None,
-    seeds: Annotated[
-        str, typer.Option(metavar="1..3", help="One seed, or from one to another.")
-    ] = "1",
-    jobs: Annotated[
-        int, typer.Option(min=1, max=8, help="Replays side by side; two cores carry two.")
-    ] = 1,
-    directory: Annotated[Path, typer.Option("--out", help="Folder of the recordings.")] = Path(
-        "recordings"
-    ),
-    stack: StackKind = EMBEDDED,
-    packed: Annotated[
-        Path | None,
-        typer.Option("--pack", metavar="FILE.zip", help="Put them all into one file as well."),
-    ] = None,
-    own_target: OwnTarget = None,
-    own_database: OwnDatabase = False,
-    as_json: Json = False,
-) -> None:
-    """Replay the library, for rules to be scored on. Goes on where it was interrupted."""
-    from dataclasses import asdict
-
-    from harness.alerts.library import record_library
-    from harness.alerts.packed import pack
-    from harness.incident import library, load_incident
-
-    names = list(incidents or library())
-    for name in names:
-        load_incident(name)  # refused before anything is replayed
-    found = record_library(
-        names,
-        seed_range(seeds),
-        out=directory,
-        jobs=jobs,
-        where=Where(known(stack), own_target, own_database),
-        said=lambda done, number, of: err.print(
-            f"{number}/{of} {done.incident} / {done.seed}: {done.outcome} {done.why}".rstrip(),
-            highlight=False,
-        ),
-    )
-    if as_json:
-        print_json([asdict(each) for each in found])
-    outcomes = {each.outcome for each in found}
-    if packed is not None and outcomes == {"pass"}:
-        pack([Path(each.directory) for each in found], packed)
-    if outcomes - {"pass"}:
-        raise typer.Exit(ExitCode.INVALID if "fail" not in outcomes else ExitCode.FAIL)
-
-
-def seed_range(text: str) -> list[int]:
-    """``3`` or ``1..3`` as seeds; UsageError otherwise."""
-    found = re.fullmatch(r"(\d+)(?:\.\.(\d+))?", text.strip())
-    if found is None or not 0 <= int(found[2] or found[1]) - int(found[1]) < 1000:
-        raise UsageError(f"--seeds {text!r} is no range of seeds", remedy="Write --seeds 1..3.")
-    return list(range(int(found[1]), int(found[2] or found[1]) + 1))
-
-
-@alerts.command(
-    name="import",
-    epilog="Example: pooldrill alerts import http://prometheus:9090 --from 2026-11-02T09:00Z "
-    "--to 2026-11-02T13:00Z --harm 2026-11-02T10:12Z..2026-11-02T11:40Z --name pool-outage",
-)
-def import_(
-    url: Annotated[str, typer.Argument(metavar="URL", help="The Prometheus's base address.")],
-    begin: Annotated[str, typer.Option("--from", metavar="TIME", help="RFC 3339, with a zone.")],
-    end: Annotated[str, typer.Option("--to", metavar="TIME", help="RFC 3339, with a zone.")],
-    name: Annotated[str, typer.Option(metavar="NAME", help="What the recording is called.")],
-    harm: Annotated[
-        str | None,
-        typer.Option(
-            metavar="TIME..TIME",
-            help="When users were harmed; without it no alert may fire: a benign control.",
-        ),
-    ] = None,
-    selectors: Annotated[
-        list[str] | None,
-        typer.Option("--select", metavar="SELECTOR", help="Series to take; may be repeated."),
-    ] = None,
-    step: Annotated[str, typer.Option(metavar="15s", help="Its scrape interval.")] = "15s",
-    directory: Annotated[Path, typer.Option("--out", help="Folder for the recording.")] = Path(
-        "runs"
-    ),
-    token: Annotated[
-        str,
-        typer.Option(envvar="POOLDRILL_PROMETHEUS_TOKEN", help="Bearer token.", show_default=False),
-    ] = "",
-    user: Annotated[str, typer.Option(help="Name for basic authentication.")] = "",
-    password: Annotated[
-        str,
-        typer.Option(
-            envvar="POOLDRILL_PROMETHEUS_PASSWORD", help="Its password.", show_default=False
-        ),
-    ] = "",
-    as_json: Json = False,
-) -> None:
-    """Take a range from any Prometheus as a recording that rules can be scored on."""
-    from harness.alerts.importing import KNOWN_SERIES, import_range
-    from harness.alerts.remote import Access
-
-    window = None
-    if harm is not None:
-        first, dots, last = harm.partition("..")
-        if not dots:
-            raise UsageError(f"--harm {harm!r} is no range", remedy="Write --harm TIME..TIME.")
-        window = (_instant("--harm", first), _instant("--harm", last))
-    found = import_range(
-        url,
-        begin=_instant("--from", begin),
-        end=_instant("--to", end),
-        name=name,
-        out=directory,
-        selectors=tuple(selectors or (KNOWN_SERIES,)),
-        step_s=_seconds("--step", step),
-        window=window,
-        access=Access(token=token, user=user, password=password),
-    )
-    if as_json:
-        print_json({"recording": str(found)})
-    else:
-        out.print(str(found), soft_wrap=True, highlight=False)
-
-
 @alerts.command(
     epilog="Example: pooldrill alerts export dashboards/prometheus/rules --recordings runs "
     "--format promtool --out pinned"
@@ -470,26 +338,6 @@ def export(
             out.print(str(path), soft_wrap=True, highlight=False)
 
 
-def _instant(option: str, text: str) -> datetime:
-    remedy = f"Write {option} 2026-11-02T09:00:00Z."
-    try:
-        found = datetime.fromisoformat(text.strip())
-    except ValueError as error:
-        raise UsageError(f"{option} {text!r}: {error}", remedy=remedy) from None
-    if found.tzinfo is None:
-        raise UsageError(f"{option} {text!r} has no time zone", remedy=remedy)
-    return found
-
-
-def _seconds(option: str, text: str) -> float:
-    from harness.alerts.rules import seconds
-
-    try:
-        return seconds(text)
-    except ValueError as error:
-        raise UsageError(f"{option} {error}", remedy=f"Write {option} 15s.") from None
-
-
 def _asking(
     rules: list[Path],
     recordings: list[Path] | None,
@@ -500,7 +348,7 @@ def _asking(
     from harness.alerts.subjects import Settings
 
     names = ("--scrape", "--interval", "--group-wait", "--hold")
-    found = [_seconds(name, text) for name, text in zip(names, durations, strict=True)]
+    found = [duration_s(name, text) for name, text in zip(names, durations, strict=True)]
     scrape_s, interval_s, group_wait_s, hold_s = found
     for name, value in (("--scrape", scrape_s), ("--interval", interval_s)):
         if value < 1:
@@ -523,31 +371,11 @@ def _asking(
 
 
 def _sweep(asking: Asking, alert: str, threshold: str, wait: str) -> Sweep:
-    from harness.alerts.rules import seconds
+    from harness.alerts.rules import seconds as duration
     from harness.alerts.sweeping import Sweep
 
     thresholds = spread(threshold, float, "--threshold")
-    waits = spread(wait, seconds, "--for")
+    waits = spread(wait, duration, "--for")
     step_s = asking.settings.interval_s
     # Between two evaluations nothing happens: waits are whole intervals.
     return Sweep(asking, alert, thresholds, sorted({round(w / step_s) * step_s for w in waits}))
-
-
-def spread(text: str, read: object, option: str) -> list[float]:
-    """``A..B`` as 20 values from A to B, ``A..B/N`` as N, ``A`` as itself; UsageError otherwise."""
-    assert callable(read)
-    remedy = f"Write {option} A..B, A..B/N or one value."
-    found = re.fullmatch(r"(.+?)(?:\.\.(.+?)(?:/(\d+))?)?", text.strip())
-    if found is None:
-        raise UsageError(f"{option} {text!r} is no range", remedy=remedy)
-    try:
-        low = float(read(found[1]))
-        high = low if found[2] is None else float(read(found[2]))
-    except ValueError as error:
-        raise UsageError(f"{option} {text!r}: {error}", remedy=remedy) from None
-    count = int(found[3] or 20)
-    if high < low or not 1 <= count <= 100:
-        raise UsageError(f"{option} {text!r}: from low to high, in at most 100", remedy=remedy)
-    if high == low or count == 1:
-        return [low]
-    return [round(low + (high - low) * step / (count - 1), 9) for step in range(count)]

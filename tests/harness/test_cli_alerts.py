@@ -19,7 +19,7 @@ import pytest
 
 from harness.alerts.engine import FOLDER
 from harness.cli import main
-from harness.cli.alert_lab import seed_range, spread
+from harness.cli.option_values import seed_range, spread
 from harness.errors import UsageError
 from harness.stack.process import wait_until
 from tests.recordings import synthetic_recording
