@@ -19,7 +19,7 @@ from typing import Any
 
 from harness.alerts.engine import RuleEngine
 from harness.alerts.evaluating import PACKAGED
-from harness.alerts.exporting import Pinned, promtool_files
+from harness.alerts.promtool import Pinned, promtool_files
 from harness.alerts.expressions import LOOKBACK_S, comparison, parse
 from harness.alerts.lab import Asking, score
 from harness.alerts.rules import load_rules
