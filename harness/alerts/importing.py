@@ -10,36 +10,27 @@ a definition needs says there that it is not known.
 
 from __future__ import annotations
 
-import math
 import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
-import promql_parser as promql
 import yaml
 from numpy.typing import NDArray
 
-from harness.alerts.expressions import ExpressionError, parse
 from harness.alerts.remote import Access, Server
+from harness.alerts.remote_range import KNOWN_SERIES, STEP_S, Asked, check_range, utc_text
 from harness.alerts.series import NAME, Labels
 from harness.errors import ImportRefusedError, IncidentError, UsageError
 from harness.incident import Incident, read_incident
 from harness.recording import SAMPLES, TABLES, RecordingWriter, RunInfo, unwritable
 
-KNOWN_SERIES = (
-    '{__name__=~"db_client_connection_.*|auth_.*|gateway_.*|pg_stat_activity_.*|pg_settings_.*'
-    '|pg_stat_database_.*|pgbouncer_.*|up"}'
-)
-"""Every metric that Pooldrill has a name for."""
-
-STEP_S = 15.0
 CHUNK_POINTS = 2_000
 """Points a series asked for at once. Prometheus answers 11,000; fewer keep its answers small."""
 
@@ -53,41 +44,6 @@ _LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 
 _INSTANT_S = 2e-3
 """How far an answer's instant may lie beside the asked one: both are whole milliseconds."""
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """A range of a Prometheus, checked: instants are ``begin + k * step_s`` up to ``end``."""
-
-    begin: datetime
-    end: datetime
-    step_s: float
-    selectors: tuple[str, ...]
-    window: tuple[datetime, datetime] | None = None
-
-    @property
-    def begin_epoch_s(self) -> float:
-        return self.begin.timestamp()
-
-    def epoch_s(self, instant: int) -> float:
-        """The epoch second of an instant by its number."""
-        return self.begin_epoch_s + instant * self.step_s
-
-    @property
-    def length_s(self) -> float:
-        return self.second(self.end)
-
-    @property
-    def count(self) -> int:
-        """How many instants there are."""
-        return int(self.length_s / self.step_s + 1e-9) + 1
-
-    def second(self, at: datetime) -> float:
-        """Seconds since the begin, to the millisecond."""
-        return round((at - self.begin).total_seconds(), 3)
-
-    def __str__(self) -> str:
-        return f"{_utc(self.begin)} to {_utc(self.end)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,11 +103,11 @@ def import_range(
         "import": {
             "url": server.shown,
             "selectors": list(asked.selectors),
-            "from": _utc(asked.begin),
-            "to": _utc(asked.end),
+            "from": utc_text(asked.begin),
+            "to": utc_text(asked.end),
             "step_s": asked.step_s,
-            "window": [_utc(at) for at in asked.window] if asked.window else None,
-            "imported_at": _utc(datetime.now(UTC)),
+            "window": [utc_text(at) for at in asked.window] if asked.window else None,
+            "imported_at": utc_text(datetime.now(UTC)),
             "series": len(fetched.series),
             "left_out": dict(fetched.left_out),
             "warnings": list(fetched.warnings),
@@ -159,76 +115,6 @@ def import_range(
     }
     _write(directory, incident, asked, samples, environment)
     return directory
-
-
-def check_range(
-    *,
-    begin: datetime,
-    end: datetime,
-    step_s: float = STEP_S,
-    selectors: Sequence[str] = (KNOWN_SERIES,),
-    window: tuple[datetime, datetime] | None = None,
-) -> Asked:
-    """The range as it will be asked for; UsageError naming what makes no sense."""
-    for at in (begin, end, *(window or ())):
-        if at.tzinfo is None:
-            raise UsageError(
-                f"the instant {at.isoformat()} has no time zone",
-                remedy="Write it with its offset: 2025-01-07T09:00:00Z.",
-            )
-    # Prometheus counts in whole milliseconds: a finer instant would be asked for and never met.
-    asked = Asked(
-        _to_millisecond(begin),
-        _to_millisecond(end),
-        float(step_s),
-        tuple(text.strip() for text in selectors),
-        None if window is None else (_to_millisecond(window[0]), _to_millisecond(window[1])),
-    )
-    if not math.isfinite(step_s) or step_s <= 0 or abs(step_s - round(step_s, 3)) > 1e-9:
-        raise UsageError(
-            f"a step of {step_s:g} s is no step",
-            remedy="Give the scrape interval in seconds, such as 15.",
-        )
-    if asked.end <= asked.begin:
-        raise UsageError(
-            f"the range {asked} ends before it begins",
-            remedy="Give the earlier instant first.",
-        )
-    if asked.length_s < asked.step_s:
-        raise UsageError(
-            f"the range {asked} is shorter than one step of {step_s:g} s",
-            remedy="Give a longer range or a shorter step.",
-        )
-    if asked.window is not None:
-        harmed, healed = asked.window
-        if not asked.begin <= harmed < healed <= asked.end:
-            raise UsageError(
-                f"the incident's window {_utc(harmed)} to {_utc(healed)} does not lie in the "
-                f"range {asked}",
-                remedy="Give a range that begins before the window and ends after it.",
-            )
-    if not asked.selectors:
-        raise UsageError(
-            "no series are asked for", remedy="Give a selector such as '{job=\"auth\"}'."
-        )
-    for text in asked.selectors:
-        _check_selector(text)
-    return asked
-
-
-def _check_selector(text: str) -> None:
-    try:
-        tree = parse(text)
-    except ExpressionError as error:
-        raise UsageError(
-            f"{text!r} is not PromQL: {error}", remedy="Write a selector such as '{job=\"auth\"}'."
-        ) from None
-    plain = isinstance(tree, promql.VectorSelector) and tree.offset is None and tree.at is None
-    if not plain:
-        raise UsageError(
-            f"{text!r} is no selection of series",
-            remedy="Import series as they were stored; rules calculate with them afterwards.",
-        )
 
 
 def definition(name: str, asked: Asked) -> Incident:
@@ -247,7 +133,7 @@ def definition(name: str, asked: Asked) -> Incident:
             f"What a Prometheus stored from {asked}. Only the clock and the outage are known; "
             "service, load and database stand here as a definition needs them."
         ),
-        "clock": {"starts_at": _utc(asked.begin), "duration": length},
+        "clock": {"starts_at": utc_text(asked.begin), "duration": length},
         # It was recorded at true speed: with this no part of it counts as shortened.
         "replay": {"settle": length},
         "load": {"phases": [{"name": "imported", "at": "0s", "rate": "0/s"}]},
@@ -439,13 +325,3 @@ def _write(
             raise unwritable(directory, error) from error
         finally:
             writer.close()
-
-
-def _to_millisecond(at: datetime) -> datetime:
-    return at - timedelta(microseconds=at.microsecond % 1000)
-
-
-def _utc(at: datetime) -> str:
-    """RFC 3339, in UTC; milliseconds only where there are any."""
-    kind = "milliseconds" if at.microsecond else "seconds"
-    return at.astimezone(UTC).isoformat(timespec=kind).replace("+00:00", "Z")

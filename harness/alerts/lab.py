@@ -16,11 +16,11 @@ from pathlib import Path
 from harness.alerts.diagnosis import diagnose
 from harness.alerts.engine import RuleEngine, agree, check_rules, require_programs
 from harness.alerts.exporting import export_openmetrics, export_promtool, lapilli
-from harness.alerts.promtool import Pinned
 from harness.alerts.expressions import LOOKBACK_S
 from harness.alerts.extents import Extents
 from harness.alerts.naming import Names, load_mapping
 from harness.alerts.packed import unpacked
+from harness.alerts.promtool import Pinned
 from harness.alerts.requirements import Met, Requirement, check
 from harness.alerts.rules import Rule, RuleSet, load_rules
 from harness.alerts.score import Coverage, Outcome, RuleScore, Subject, coverage, outcome_of

@@ -1,6 +1,7 @@
 """The rules' behaviour, pinned as promtool's unit tests.
 
-Whoever changes a rule sees what else changes. Checked with ``promtool test rules``, which needs neither Pooldrill nor a recording.
+Whoever changes a rule sees what else changes. Checked with ``promtool test rules``, which needs
+neither Pooldrill nor a recording.
 
 Three habits of promtool's decide what its files look like. It evaluates every group at the file's
 ``evaluation_interval`` and takes no notice of a group's own, so groups of different intervals go

@@ -107,8 +107,9 @@ def import_(
     as_json: Json = False,
 ) -> None:
     """Take a range from any Prometheus as a recording that rules can be scored on."""
-    from harness.alerts.importing import KNOWN_SERIES, import_range
+    from harness.alerts.importing import import_range
     from harness.alerts.remote import Access
+    from harness.alerts.remote_range import KNOWN_SERIES
 
     window = None
     if harm is not None:
