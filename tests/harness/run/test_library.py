@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from harness.errors import ExitCode
 from harness.incident import library, load_incident
 from tests.harness.run.small import ROOT
 
@@ -79,6 +80,16 @@ def replay(incident: str, options: tuple[str, ...], out: Path) -> Ended:
     return Ended(ended.returncode, verdict, ended.stderr, out)
 
 
+def trusted(incident: str, options: tuple[str, ...], out: Path) -> Ended:
+    """A replay, and once more where the first is *invalid*: it says nothing about the incident.
+
+    Somebody else's work on the machine for a moment is enough for that. The second one counts,
+    whatever it is.
+    """
+    first = replay(incident, options, out / "first")
+    return first if first.code != ExitCode.INVALID else replay(incident, options, out / "second")
+
+
 Replayed = Callable[[str, tuple[str, ...]], Ended]
 
 
@@ -105,7 +116,7 @@ def replayed(
     )
     with ThreadPoolExecutor(AT_ONCE) as pool:
         runs: dict[tuple[str, tuple[str, ...]], Future[Ended]] = {
-            (name, options): pool.submit(replay, name, options, out / f"{name}-{number}")
+            (name, options): pool.submit(trusted, name, options, out / f"{name}-{number}")
             for number, (name, options) in enumerate(chosen)
         }
         yield lambda name, options: runs[name, options].result()
