@@ -19,9 +19,9 @@ from typing import Any
 
 from harness.alerts.engine import RuleEngine
 from harness.alerts.evaluating import PACKAGED
-from harness.alerts.promtool import Pinned, promtool_files
 from harness.alerts.expressions import LOOKBACK_S, comparison, parse
 from harness.alerts.lab import Asking, score
+from harness.alerts.promtool import Pinned, promtool_files
 from harness.alerts.rules import load_rules
 from harness.alerts.subjects import Settings, load_recordings
 from harness.alerts.sweeping import Sweep, sweep_grid

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from harness.recording import Recording, read_recording, unwritable, write_text
+from harness.recording import Recording, read_recording
 from harness.report import render_html, render_junit, render_postmortem
 from harness.verdicts import Verdict, judge
+from harness.writing import unwritable, write_text
 
 
 def judge_directory(directory: Path) -> tuple[Recording, Verdict]:

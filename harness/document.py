@@ -20,12 +20,13 @@ from pydantic import ValidationError
 
 from harness.errors import PooldrillError, UsageError
 from harness.incident import Incident, library, load_incident, load_without, read_incident
-from harness.recording import read_recording, unwritable, write_text
+from harness.recording import read_recording
 from harness.report.figures import Figures, Judged, figures
 from harness.report.page import render_index, render_page
 from harness.verdicts import judge
 from harness.verdicts.counterfactual import Matrix
 from harness.whatif import WhatIf, planned
+from harness.writing import unwritable, write_text
 
 PLAYED = (
     "kind",

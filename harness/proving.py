@@ -21,12 +21,13 @@ from harness.audit.proofs import Proof
 from harness.errors import IncidentError, PooldrillError, UsageError
 from harness.incident import Incident, dump_incident, load_incident
 from harness.incident.expectations import Expectations, ExpectedShare
-from harness.recording import read_recording, unwritable, write_text
+from harness.recording import read_recording
 from harness.replays import Replays
 from harness.stack.interrupts import signals_interrupt
 from harness.stack_kinds import USUAL, Where, known
 from harness.verdicts import validity
 from harness.verdicts.evidence import measure
+from harness.writing import unwritable, write_text
 
 HARM = 0.1
 """More users affected than with the remedy, from which on a harm is shown."""

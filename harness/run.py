@@ -70,7 +70,6 @@ from harness.recording import (
     RunSource,
     Status,
     TimelineEvent,
-    unwritable,
 )
 from harness.responder import Responder, plan
 from harness.stack import Stack
@@ -79,6 +78,7 @@ from harness.stack.ports import LOOPBACK
 from harness.stack_kinds import is_ours, known
 from harness.timemap import TimeMap, build_timemap
 from harness.verdicts import Verdict
+from harness.writing import unwritable
 
 TICK_S = 0.1
 POOL_METRICS = "db_client_connection_(count|max|pending_requests|timeouts_total)"

@@ -21,12 +21,13 @@ from pathlib import Path
 from harness.errors import PooldrillError, UsageError
 from harness.incident import Incident, Row, dump_incident, load_without
 from harness.incident.variants import NOTHING, moment, rows, under
-from harness.recording import read_recording, unwritable, write_text
+from harness.recording import read_recording
 from harness.replays import Replays
 from harness.report.matrix import markdown
 from harness.stack.interrupts import signals_interrupt
 from harness.stack_kinds import USUAL, Where, known
 from harness.verdicts.counterfactual import Matrix, RowResult, result
+from harness.writing import unwritable, write_text
 
 WITHOUT = "without-"
 """Rows of the incident without one of its causes begin with this."""

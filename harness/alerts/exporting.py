@@ -17,7 +17,7 @@ from harness.alerts.exposition import write_openmetrics
 from harness.alerts.promtool import TESTS, Pinned, dumped, promtool_files
 from harness.alerts.rules import RuleSet
 from harness.alerts.score import Subject
-from harness.recording import unwritable, write_text
+from harness.writing import unwritable, write_text
 
 LAB_LABELS: Mapping[str, str] = {"job": "auth"}
 """What the replicas' alerts have in common, for ``lapilli --match job``."""

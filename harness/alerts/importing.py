@@ -29,7 +29,8 @@ from harness.alerts.remote_range import KNOWN_SERIES, STEP_S, Asked, check_range
 from harness.alerts.series import NAME, Labels
 from harness.errors import ImportRefusedError, IncidentError, UsageError
 from harness.incident import Incident, read_incident
-from harness.recording import SAMPLES, TABLES, RecordingWriter, RunInfo, unwritable
+from harness.recording import SAMPLES, TABLES, RecordingWriter, RunInfo
+from harness.writing import unwritable
 
 CHUNK_POINTS = 2_000
 """Points a series asked for at once. Prometheus answers 11,000; fewer keep its answers small."""

@@ -26,7 +26,7 @@ from harness.alerts.rules import Rule, RuleSet, load_rules
 from harness.alerts.score import Coverage, Outcome, RuleScore, Subject, coverage, outcome_of
 from harness.alerts.subjects import DEFAULTS, Loaded, Settings, find_recordings, load_recordings
 from harness.alerts.timelines import RuleResult
-from harness.recording import unwritable, write_text
+from harness.writing import unwritable, write_text
 
 
 @dataclass(frozen=True)

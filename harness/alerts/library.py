@@ -10,10 +10,10 @@ from pathlib import Path
 
 from harness.errors import PooldrillError
 from harness.incident import load_incident
-from harness.recording import unwritable
 from harness.replays import Replays
 from harness.stack.interrupts import signals_interrupt
 from harness.stack_kinds import USUAL, Where
+from harness.writing import unwritable
 
 
 @dataclass(frozen=True, slots=True)

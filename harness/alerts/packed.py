@@ -17,8 +17,9 @@ from importlib import resources
 from pathlib import Path
 
 from harness.errors import EvaluationError
-from harness.recording import read_recording, unwritable, write_bytes
+from harness.recording import read_recording
 from harness.stack.guard import guard
+from harness.writing import unwritable, write_bytes
 
 NAME = "recordings.zip"
 FOLDER = "pooldrill-library-"

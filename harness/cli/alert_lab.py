@@ -152,8 +152,8 @@ def score(
 
 def _write_into(into: str, data: dict[str, Any]) -> None:
     """The tables into a page, and the figures they are made of into ``PAGE.NAME.json``."""
-    from harness.recording import write_text
     from harness.report.scorecard import place_in_page, score_markdown
+    from harness.writing import write_text
 
     place, _, name = into.partition("#")
     path = Path(place)
@@ -213,8 +213,8 @@ def sweep(
     """One alert under many thresholds and waits: lead against false pages, and the Pareto front."""
     from harness.alerts.sweep import recommend as choose
     from harness.alerts.sweeping import sweep as sweep_all
-    from harness.recording import write_text
     from harness.report.sweep_grid import grid_dict, grid_table, heat_map
+    from harness.writing import write_text
 
     asked = _sweep(
         _asking(rules, recordings, mappings, (scrape, interval, group_wait, hold)),
@@ -259,8 +259,8 @@ def recommend(
     """The rule that would be chosen from a sweep, its reason and numbers in its comments."""
     from harness.alerts.sweep import recommend as choose
     from harness.alerts.sweeping import sweep as sweep_all
-    from harness.recording import write_text
     from harness.report.sweep_grid import grid_dict, recommended_rule
+    from harness.writing import write_text
 
     asked = _sweep(
         _asking(rules, recordings, mappings, (scrape, interval, group_wait, hold)),

@@ -22,8 +22,8 @@ from harness.audit.sources import Selection
 from harness.cli.audit_output import encodable
 from harness.errors import AuditInputError, UsageError
 from harness.incident.units import parse_duration_s, parse_rate_per_s
-from harness.recording import write_text
 from harness.stack.interrupts import signals_interrupt
+from harness.writing import write_text
 
 KNOWN = frozenset(rule.ID for rule in RULES)
 today = datetime.date.today

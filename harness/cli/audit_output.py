@@ -16,13 +16,13 @@ from harness.audit.reviewing.review import Review
 from harness.audit.rules import RULES
 from harness.cli.application import out
 from harness.errors import UsageError
-from harness.recording import write_text
 from harness.report.audit.github import as_github
 from harness.report.audit.json import as_json
 from harness.report.audit.junit import as_junit
 from harness.report.audit.pages import page_of
 from harness.report.audit.sarif import as_sarif
 from harness.report.audit.text import as_text
+from harness.writing import write_text
 
 WIDEST = 120
 """Columns that are easily read; a wider terminal is not filled."""

@@ -14,10 +14,10 @@ from harness.cli.application import Json, app, err, out, print_json
 from harness.errors import ExitCode, UsageError
 from harness.incident.units import parse_duration_s, parse_rate_per_s
 from harness.load import suggested_shards
-from harness.recording import write_text
 from harness.report.fleets import SizedFleet, table_of
 from harness.report.scorecard import markdown_table, place_in_page
 from harness.sizing import Fleet, smallest_fleet
+from harness.writing import write_text
 
 EXAMPLE = (
     "Example: pooldrill size --rate 290/s --hold 50ms --replicas 4 --pool 5 --max-connections 100"

@@ -18,8 +18,8 @@ from harness.incident import ClientPolicy
 from harness.load.attempts import read_attempts
 from harness.load.status import LoadStatus, merged_status
 from harness.load.target import refuse_foreign_target
-from harness.recording import write_text
 from harness.stack.process import Child, wait_until
+from harness.writing import write_text
 
 LEAD_S = 0.25
 """How far ahead of now t0 must lie: the processes look for it every 10 ms, and some slack."""

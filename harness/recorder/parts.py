@@ -7,7 +7,8 @@ from pathlib import Path
 
 import polars as pl
 
-from harness.recording import SAMPLES, write_parquet
+from harness.recording import SAMPLES
+from harness.writing import write_parquet
 
 Row = tuple[float, str, str, str, float]
 """Epoch second, target, metric, labels, value."""

@@ -237,7 +237,8 @@ def test_bad_input_is_refused_before_anything_is_evaluated(
 def test_a_recording_without_samples_is_named(rules: Path, tmp_path: Path) -> None:
     import polars as pl
 
-    from harness.recording import SAMPLES, write_parquet
+    from harness.recording import SAMPLES
+    from harness.writing import write_parquet
 
     run = synthetic_recording(tmp_path / "run")
     write_parquet(run / "samples.parquet", pl.DataFrame(schema=SAMPLES))

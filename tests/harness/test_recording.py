@@ -18,7 +18,6 @@ from harness.recording import (
     RunInfo,
     TimelineEvent,
     read_recording,
-    write_text,
 )
 from tests.recordings import UNDERSIZED_YAML, synthetic_recording
 
@@ -129,26 +128,3 @@ def test_a_full_disk_is_an_error_with_a_remedy_and_leaves_nothing_half_written(
         writer.table("requests", pl.DataFrame(schema=REQUESTS))
     assert not list((tmp_path / "run").glob("tmp*"))
     assert not (tmp_path / "run" / "requests.parquet").exists()
-
-
-def test_a_device_and_a_link_stay_what_they_are(tmp_path: Path) -> None:
-    link, real, pipe = tmp_path / "link", tmp_path / "real", tmp_path / "pipe"
-    link.symlink_to(real)
-    write_text(link, "said")
-    assert link.is_symlink()
-    assert real.read_text("utf-8") == "said"
-    os.mkfifo(pipe)
-    reading = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
-    try:
-        write_text(pipe, "said")
-        assert os.read(reading, 10) == b"said"
-        assert pipe.is_fifo(), "a file in its place would be in everybody's way, as in /dev/null's"
-    finally:
-        os.close(reading)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "pipe", "real"]
-
-
-@pytest.mark.parametrize("path", ["", ".", "/"])
-def test_a_folder_is_no_file_to_write(path: str) -> None:
-    with pytest.raises(IsADirectoryError):
-        write_text(Path(path), "said")
