@@ -375,7 +375,7 @@ def test_a_file_gets_the_format_and_the_terminal_the_text(late: Path) -> None:
 
 def test_a_file_is_written_whole_or_not_at_all(late: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (late / "out.json").write_text("as it was", "utf-8")
-    monkeypatch.setattr("harness.recording.os.replace", _full)
+    monkeypatch.setattr("harness.writing.os.replace", _full)
     assert audit(".", "--format", "json", "--out", "out.json")[0] == 2
     assert (late / "out.json").read_text("utf-8") == "as it was"
     assert sorted(path.name for path in late.iterdir()) == ["compose.yaml", "out.json"]
