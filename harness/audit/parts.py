@@ -10,6 +10,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from harness.audit.branches import Branch
 from harness.audit.values import Place, Value
 
 Implementation = Literal[
@@ -125,6 +126,7 @@ class Pool:
     statement_timeout_s: Value[float] = field(default_factory=not_said)
     idle_in_transaction_timeout_s: Value[float] = field(default_factory=not_said)
     lock_timeout_s: Value[float] = field(default_factory=not_said)
+    transaction_timeout_s: Value[float] = field(default_factory=not_said)
     idle_session_timeout_s: Value[float] = field(default_factory=not_said)
     """That its role or database is given, over the server's."""
 
@@ -135,6 +137,8 @@ class Pool:
     """Whether it exists before a server forks its workers."""
 
     disposed_after_fork: Value[bool] = field(default_factory=not_said)
+    branches: tuple[Branch, ...] = ()
+    """Choices of the code that lead to it, the outermost first; () where it is always made."""
 
     @property
     def capacity(self) -> Value[float]:
@@ -221,10 +225,14 @@ class Pooler:
     query_timeout_s: Value[float] = field(default_factory=not_said)
     client_idle_timeout_s: Value[float] = field(default_factory=not_said)
     idle_transaction_timeout_s: Value[float] = field(default_factory=not_said)
+    transaction_timeout_s: Value[float] = field(default_factory=not_said)
     server_idle_timeout_s: Value[float] = field(default_factory=not_said)
     server_lifetime_s: Value[float] = field(default_factory=not_said)
     server_login_retry_s: Value[float] = field(default_factory=not_said)
     max_prepared_statements: Value[float] = field(default_factory=not_said)
+    prepared_by_default: Value[float] = field(default_factory=not_said)
+    """What that is where no file says it: it depends on the version that an image has."""
+
     open_files: Value[float] = field(default_factory=not_said)
     """File descriptors that its process may have (LimitNOFILE, ulimits)."""
 
@@ -269,6 +277,7 @@ class Server:
     idle_in_transaction_timeout_s: Value[float] = field(default_factory=not_said)
     statement_timeout_s: Value[float] = field(default_factory=not_said)
     lock_timeout_s: Value[float] = field(default_factory=not_said)
+    transaction_timeout_s: Value[float] = field(default_factory=not_said)
     idle_session_timeout_s: Value[float] = field(default_factory=not_said)
     cores: Value[float] = field(default_factory=not_said)
     in_use: Value[float] = field(default_factory=not_said)
@@ -292,6 +301,14 @@ class Server:
         most, superuser, reserved = (part.known or 0.0 for part in parts)
         granted = max(0.0, most - superuser - reserved)
         return Value(granted, "file", self.max_connections.place or self.place)
+
+    @property
+    def grants_at_most(self) -> float | None:
+        """The same where not all of what is kept for others is known: no more than that."""
+        if self.max_connections.known is None:
+            return None
+        kept = sum(each.known or 0.0 for each in (self.superuser_reserved, self.reserved))
+        return max(0.0, self.max_connections.known - kept)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

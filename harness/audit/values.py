@@ -40,7 +40,8 @@ class Variable(Generic[T]):
     understand. Where ``attribute`` is set, ``name`` is that of a setting which another source
     declares (`settings.pool_size`, `config.POOL_SIZE`). With ``partial``, ``read`` copes with
     placeholders in parts of its text, as in a URL whose password is filled in elsewhere.
-    ``aliases`` are other spellings of ``name``, of which it holds over all.
+    ``aliases`` are other spellings of ``name``, of which it holds over all. ``owner`` is what a
+    setting is an attribute of (`pool` of `settings.pool.size`), where the code shows it.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Variable(Generic[T]):
     attribute: bool = False
     partial: bool = False
     aliases: tuple[str, ...] = ()
+    owner: str = ""
 
     def named_in(self, environment: Settings) -> str | None:
         """The name under which an environment has it; None where that has none of them."""
@@ -107,6 +109,7 @@ class Value(Generic[T]):
                 attribute=source.attribute,
                 partial=source.partial,
                 aliases=source.aliases,
+                owner=source.owner,
             )
         return Value(known, self.origin, self.place, self.why, variable)
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from harness.audit.chain import Chain
 from harness.audit.finding import Severity, Unknown, needs
 from harness.audit.parts import Pool, Pooler, PoolerDatabase, Server, Workload
+from harness.audit.rules.alternatives import greatest
 from harness.audit.rules.inputs import capacity_of, counted, held_at_most
 from harness.audit.values import Place, Value
 
@@ -77,29 +78,29 @@ class Demand:
 
 
 def of_pools(pools: Iterable[tuple[Workload, Pool]]) -> Demand:
-    """Processes × (size + overflow), over all of them.
+    """Processes × (size + overflow), over all of them that may exist at once.
 
     A program of which nothing says how many run may be one that never runs beside the others. It
     counts with one process, alone: where that is more than all others have, it is the bound.
     """
+    pools = tuple(pools)
     known: list[_Held] = []
     apart: dict[str, list[_Held]] = {}
-    lacks = None
-    for workload, pool in pools:
-        lacks = lacks or lack_of(workload, pool)
+    lacks = next((lack for each in pools if (lack := lack_of(*each))), None)
+    for workload, pool in greatest(pools, lambda *each: _Held.of(*each).most):
         members = known if workload.instances.is_known else apart.setdefault(workload.name, [])
         members.append(_Held.of(workload, pool))
     groups = [members for members in (known, *apart.values()) if members]
     if not groups:
         return Demand()
     chosen = max(groups, key=lambda members: sum(each.most for each in members))
-    greatest = max(chosen, key=lambda each: each.most)
+    largest = max(chosen, key=lambda each: each.most)
     return Demand(
         sum(each.most for each in chosen),
         " + ".join(each.shown for each in chosen),
         lacks,
         sum(each.surge for each in chosen),
-        greatest.place,
+        largest.place,
         sum(each.used for each in chosen),
     )
 
@@ -123,6 +124,8 @@ class _Held:
         capacity = _or(pool.size, 0.0) + _or(pool.max_overflow, 0.0)
         if pool.implementation == "none":
             capacity = _or(capacity_of(workload, pool), 0.0)
+        if math.isinf(capacity):  # threads are all that bounds it
+            capacity = held_at_most(workload, pool)
         used = capacity
         if pool.implementation == "sqlalchemy":
             # It opens a connection when one is asked for; others keep some that nobody uses.
@@ -200,6 +203,11 @@ def database_of(pooler: Pooler, name: str | None) -> PoolerDatabase | None:
 def reaching(chain: Chain, server: Server) -> tuple[tuple[Workload, Pool], ...]:
     """Every pool whose connections end at ``server``, through a pooler or not."""
     return tuple(each for each in chain.pools() if chain.server_of(each[1]) == server)
+
+
+def granted(server: Server, grant: float) -> str:
+    """How many connections, and that it may be fewer where not all is known that is kept back."""
+    return f"{grant:g}" if server.grant.is_known else f"{grant:g} at the most"
 
 
 def poolers_before(chain: Chain, server: Server) -> tuple[Pooler, ...]:

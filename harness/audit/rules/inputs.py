@@ -6,6 +6,7 @@ import math
 
 from harness.audit.chain import Chain
 from harness.audit.parts import Pool, Workload
+from harness.audit.rules.alternatives import greatest
 from harness.audit.values import Value
 
 
@@ -42,14 +43,20 @@ def used_at_most(workload: Workload, pool: Pool) -> float | None:
 
 def carried_per_s(chain: Chain) -> float | None:
     """Requests a second that all pools together carry: connections in use / hold time (Little)."""
-    total = 0.0
-    for workload, pool in serving(chain):
-        hold_s = workload.hold_s.known
-        count, used = workload.instances.known, used_at_most(workload, pool)
-        if hold_s is None or count is None or used is None:
-            return None
-        total += math.inf if hold_s == 0 else count * used / hold_s
-    return total if serving(chain) else None
+    pools = serving(chain)
+    each = {id(pool): _carried_by(workload, pool) for workload, pool in pools}
+    if not pools or None in each.values():
+        return None
+    at_once = greatest(pools, lambda _, pool: each[id(pool)] or 0.0)
+    return sum(each[id(pool)] or 0.0 for _, pool in at_once)
+
+
+def _carried_by(workload: Workload, pool: Pool) -> float | None:
+    hold_s, count = workload.hold_s.known, workload.instances.known
+    used = used_at_most(workload, pool)
+    if hold_s is None or count is None or used is None:
+        return None
+    return math.inf if hold_s == 0 else count * used / hold_s
 
 
 def may_wait(workload: Workload, pool: Pool) -> bool:

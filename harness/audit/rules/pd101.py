@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from harness.audit.chain import Chain
 from harness.audit.finding import Finding, Unknown, needs
 from harness.audit.parts import Server
-from harness.audit.rules.counts import Demand, of_pooler, of_pools, poolers_before
+from harness.audit.rules.counts import Demand, granted, of_pooler, of_pools, poolers_before
 from harness.audit.rules.inputs import counted
 
 ID = "PD101"
@@ -46,8 +46,10 @@ def _of_server(chain: Chain, server: Server) -> Iterator[Finding | Unknown]:
         direct.place,
         direct.used + sum(each.most for each in poolers),
     )
-    grant = server.grant.known
-    if grant is None:
+    grant, most = server.grant.known, server.grants_at_most
+    if grant is None and most is not None and asked.most > most:
+        yield _finding(server, asked, most)
+    elif grant is None:
         yield (
             lacks.needed_by(ID)
             if lacks
@@ -76,7 +78,7 @@ def _finding(server: Server, asked: Demand, grant: float) -> Finding:
         ID,
         asked.severity(grant),
         asked.place or server.place,
-        f"the pools may hold {asked.described}, and {server.name} grants {grant:g}"
+        f"the pools may hold {asked.described}, and {server.name} grants {granted(server, grant)}"
         f"{_in_use(server)}: the rest is refused (FATAL: sorry, too many clients already)"
         f"{asked.bounded(grant)}",
         f"{_together(grant * asked.most / (asked.most + asked.surge))}, put a PgBouncer between, "

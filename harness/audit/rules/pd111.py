@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from harness.audit.chain import Chain
-from harness.audit.finding import Finding, Unknown
+from harness.audit.finding import Finding, Unknown, needs
 from harness.audit.parts import Pool, Workload
 
 ID = "PD111"
@@ -35,15 +35,20 @@ def check(chain: Chain) -> Iterator[Finding | Unknown]:
                     _FIX,
                 )
         for pool in workload.pools:
-            if workload.preload.known is True and _crosses(pool):
+            if workload.preload.known is not True or not _crosses(pool):
+                continue
+            if pool.made_at_import.known is True:
                 yield _preloaded(workload, pool)
+            elif pool.made_at_import.place is not None:
+                what = f"whether the pool of {workload.name} connects before the fork"
+                yield needs(ID, what, pool.made_at_import, pool.place)
 
 
 def _crosses(pool: Pool) -> bool:
-    """Whether it exists before the fork, and is not made anew after it."""
-    if pool.implementation in ("none", "django"):
+    """Whether it may exist before the fork, and is not made anew after it."""
+    if pool.implementation in ("none", "django") or pool.made_at_import.known is False:
         return False
-    return pool.made_at_import.known is True and pool.disposed_after_fork.known is not True
+    return pool.disposed_after_fork.known is not True
 
 
 def _all_disposed(workload: Workload) -> bool:

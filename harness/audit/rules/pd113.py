@@ -39,7 +39,7 @@ def check(chain: Chain) -> Iterator[Finding | Unknown]:
     for workload, pool in chain.pools():
         seconds = pool.connect_timeout_s
         if seconds.known is None:
-            if seconds.variable is not None:
+            if seconds.variable is not None or seconds.place is not None:
                 yield needs(ID, f"the connect_timeout of {workload.name}", seconds, pool.place)
             continue
         patience = patience_of(chain, workload, pool)

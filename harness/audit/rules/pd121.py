@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from harness.audit.chain import Chain
 from harness.audit.finding import Finding, Severity, Unknown, needs
 from harness.audit.parts import Pooler, Server
-from harness.audit.rules.counts import of_pooler, poolers_before, size_of
+from harness.audit.rules.counts import granted, of_pooler, poolers_before, size_of
 
 ID = "PD121"
 TITLE = "PgBouncer may open more connections than the database grants"
@@ -30,39 +30,39 @@ def _of_server(
     if lacks is not None:
         yield lacks.needed_by(ID)
         return
-    if grant.known is None:
+    most, grants = sum(each.most for each in demands), server.grants_at_most
+    if grants is None or (grant.known is None and most <= grants):
         yield needs(ID, f"the connections of {server.name}", grant, server.place)
         return
-    most = sum(each.most for each in demands)
     names = " and ".join(each.name for each in poolers)
     place = demands[0].place or poolers[0].place
-    if most > grant.known:
+    if most > grants:
         shown = demands[0].described
         if len(demands) > 1:
             shown = f"{' + '.join(f'{each.most:g}' for each in demands)} = {most:g} connections"
         used = sum(each.busy for each in demands)
-        severity: Severity = "error" if used > grant.known else "warning"
+        severity: Severity = "error" if used > grants else "warning"
         yield Finding(
             ID,
             severity,
             place,
-            f"{names} may open {shown}, and {server.name} grants {grant.known:g}: the "
+            f"{names} may open {shown}, and {server.name} grants {granted(server, grants)}: the "
             "server refuses the rest, and clients wait in PgBouncer for what cannot come",
             f"Set max_db_connections so that all databases{_and_instances(poolers)} together have "
-            f"{grant.known:g} at the most, or make default_pool_size smaller.",
+            f"{grants:g} at the most, or make default_pool_size smaller.",
         )
         return
     for pooler in poolers:
         users, size = pooler.users.known or 0, size_of(pooler, None)
-        if users * size > grant.known and math.isinf(pooler.max_db_connections.known or 0.0):
+        if users * size > grants and math.isinf(pooler.max_db_connections.known or 0.0):
             yield Finding(
                 ID,
                 "note",
                 place,
                 f"{pooler.name} gives each of {users} users {size:g} connections to each database, "
-                f"and {server.name} grants {grant.known:g}: if many of them come, the server "
+                f"and {server.name} grants {grants:g}: if many of them come, the server "
                 "refuses the rest",
-                f"Set max_db_connections to {grant.known:g} at the most: PgBouncer then shares "
+                f"Set max_db_connections to {grants:g} at the most: PgBouncer then shares "
                 "them out.",
             )
 

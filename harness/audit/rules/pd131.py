@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 
 from harness.audit.chain import Chain
 from harness.audit.finding import Edit, Finding, Unknown
 from harness.audit.parts import Pool
-from harness.audit.rules.timeouts import endless
+from harness.audit.rules.timeouts import endless, is_finite, transaction_timeout_of
 from harness.audit.values import Value
 
 ID = "PD131"
@@ -20,14 +19,18 @@ FORGOTTEN_S = 60.0
 def check(chain: Chain) -> Iterator[Finding | Unknown]:
     """``idle_in_transaction_session_timeout = 0``, where somebody's pools are served.
 
-    A pool's or a role's own timeout holds over the server's; PgBouncer's ends such a session too.
+    A pool's or a role's own timeout holds over the server's; PgBouncer's ends such a session too,
+    and so does what ends every transaction.
     """
 
     def bounded(pool: Pool) -> bool:
         pooler = chain.pooler_of(pool)
-        return pooler is not None and math.isfinite(
-            pooler.idle_transaction_timeout_s.known or math.inf
-        )
+        if pooler is not None and any(
+            is_finite(each)
+            for each in (pooler.idle_transaction_timeout_s, pooler.transaction_timeout_s)
+        ):
+            return True
+        return is_finite(transaction_timeout_of(chain, pool))
 
     for server in chain.servers:
         limit = server.idle_in_transaction_timeout_s

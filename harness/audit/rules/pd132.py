@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from harness.audit.chain import Chain
 from harness.audit.finding import Finding, Unknown
 from harness.audit.parts import Pool
-from harness.audit.rules.timeouts import endless
+from harness.audit.rules.timeouts import endless, is_finite, transaction_timeout_of
 
 ID = "PD132"
 TITLE = "A statement may run for ever"
@@ -18,12 +18,15 @@ def check(chain: Chain) -> Iterator[Finding | Unknown]:
     """``statement_timeout = 0``, where somebody's pools are served.
 
     A pool's or a role's own timeout holds over the server's; PgBouncer's query_timeout ends a
-    statement's connection too. ``lock_timeout`` bounds a part of it: the wait for locks.
+    statement's connection too, and so does what ends every transaction. ``lock_timeout`` bounds a
+    part of it: the wait for locks.
     """
 
     def bounded(pool: Pool) -> bool:
         pooler = chain.pooler_of(pool)
-        return pooler is not None and math.isfinite(pooler.query_timeout_s.known or math.inf)
+        if pooler is not None and is_finite(pooler.query_timeout_s):
+            return True
+        return is_finite(transaction_timeout_of(chain, pool))
 
     for server in chain.servers:
         limit = server.statement_timeout_s

@@ -9,6 +9,7 @@ from harness.audit.chain import LOOPBACK, Chain
 from harness.audit.finding import Finding, Unknown
 from harness.audit.parts import Gateway, Pool
 from harness.audit.rules.inputs import in_seconds, may_wait, outlasts, seconds, serving
+from harness.audit.rules.timeouts import is_finite, transaction_timeout_of
 from harness.audit.values import Value
 
 ID = "PD136"
@@ -119,8 +120,10 @@ def _statements(chain: Chain) -> Iterator[Finding]:
 
 
 def _statement_timeout(chain: Chain, pool: Pool) -> Value[float]:
-    """The pool's own, else its server's."""
+    """The pool's own, else its server's; that of a transaction where it comes first."""
     server = chain.server_of(pool)
-    if pool.statement_timeout_s.is_known or server is None:
-        return pool.statement_timeout_s
-    return server.statement_timeout_s
+    limit = pool.statement_timeout_s
+    if not limit.is_known and server is not None:
+        limit = server.statement_timeout_s
+    whole = transaction_timeout_of(chain, pool)
+    return whole if is_finite(whole) and (whole.known or 0.0) < (limit.known or 0.0) else limit

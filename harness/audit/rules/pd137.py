@@ -6,7 +6,8 @@ import math
 from collections.abc import Iterator
 
 from harness.audit.chain import Chain
-from harness.audit.finding import Finding, Unknown
+from harness.audit.finding import Finding, Unknown, needs
+from harness.audit.rules.counts import lack_of
 from harness.audit.rules.inputs import carried_per_s, serving
 from harness.audit.values import Place, Value
 
@@ -28,12 +29,22 @@ def check(chain: Chain) -> Iterator[Finding | Unknown]:
 
 def _unbounded(
     chain: Chain, who: str, tries: Value[int], budget: Value[float], place: Place
-) -> Iterator[Finding]:
+) -> Iterator[Finding | Unknown]:
     carried, peak = carried_per_s(chain), chain.peak_per_s.known
     attempts, ratio = tries.known, budget.known
-    if carried is None or peak is None or attempts is None or ratio is None:
+    if attempts is None or attempts <= 1 or (ratio is None and budget.place is None):
         return
-    if attempts > 1 and math.isinf(ratio) and peak <= carried < attempts * peak:
+    if ratio is not None and math.isfinite(ratio):
+        return
+    if peak is None:
+        yield needs(ID, "the peak", chain.peak_per_s, place)
+    elif carried is None:
+        yield from _lacking(chain)
+    elif not peak <= carried < attempts * peak:
+        return
+    elif ratio is None:
+        yield needs(ID, "whether retries have a budget", budget, place)
+    else:
         yield Finding(
             ID,
             "warning",
@@ -43,3 +54,15 @@ def _unbounded(
             f"{carried:.4g}: an outage would outlast its cause",
             "Give retries a budget (a tenth of the requests, say), with jitter.",
         )
+
+
+def _lacking(chain: Chain) -> Iterator[Unknown]:
+    """The first thing that is not known of what the pools carry."""
+    for workload, pool in serving(chain):
+        if (lack := lack_of(workload, pool)) is not None:
+            yield lack.needed_by(ID)
+            return
+        if not workload.hold_s.is_known:
+            what = f"how long a request of {workload.name} holds a connection (--hold)"
+            yield needs(ID, what, workload.hold_s, pool.place)
+            return

@@ -12,6 +12,7 @@ from harness.audit.chain import Chain
 from harness.audit.finding import Finding, Unknown, needs
 from harness.audit.parts import Alert, Pool, Workload
 from harness.audit.rules import pool_metrics, promql
+from harness.audit.rules.alternatives import greatest
 from harness.audit.rules.inputs import counted, used_at_most
 
 ID = "PD139"
@@ -182,8 +183,9 @@ def _bounded(
     can: str,
 ) -> _Most | None:
     """Of all replicas together where it is summed, else of one replica and all its processes."""
-    found = []
-    for workload, pool in chain.pools():
+    found: dict[int, float] = {}
+    pools = chain.pools()
+    for workload, pool in pools:
         if pool.implementation in ("none", "django"):
             return None
         if of_process is _waiting and not pool.threads.is_known:
@@ -195,8 +197,9 @@ def _bounded(
         count = _count(workload, summed)
         if count is None or math.isinf(each):
             return None
-        found.append(each * count)
-    most = sum(found) if summed else max(found)
+        found[id(pool)] = each * count
+    at_once = greatest(pools, lambda _, pool: found[id(pool)])
+    most = sum(found[id(pool)] for _, pool in at_once) if summed else max(found.values())
     whose = "in all" if summed else "in any replica"
     return _Most(most, f"no more than {counted(most, what)} {can} {whose}")
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from harness.audit.chain import Chain
 from harness.audit.finding import Finding, Unknown, needs
 from harness.audit.parts import Pool, Pooler, Workload
+from harness.audit.rules.alternatives import greatest
 from harness.audit.rules.counts import lack_of, of_pooler
 from harness.audit.rules.inputs import serving, used_at_most
 
@@ -36,6 +37,7 @@ def check(chain: Chain) -> Iterator[Finding | Unknown]:
             what = f"how long a request of {workload.name} holds a connection (--hold)"
             yield needs(ID, what, workload.hold_s, pool.place)
             return
+    pools = greatest(pools, _carried_by)
     if all(workload.share.is_known for workload, _ in pools):
         for workload, pool in pools:
             yield from _carried(
@@ -52,9 +54,10 @@ def _through(chain: Chain, pooler: Pooler) -> Iterator[Finding]:
 
     In session mode it is PD120's matter; and nothing is known of what a part of the pools is asked.
     """
-    before = [each for each in serving(chain) if chain.pooler_of(each[1]) == pooler]
+    serves = greatest(serving(chain), _used)
+    before = [each for each in serves if chain.pooler_of(each[1]) == pooler]
     own, peak_per_s = of_pooler(chain, pooler), chain.peak_per_s.known or 0.0
-    if pooler.pool_mode.known == "session" or own.lacks or len(before) < len(serving(chain)):
+    if pooler.pool_mode.known == "session" or own.lacks or len(before) < len(serves):
         return
     used = sum(_used(*each) for each in before)
     wanted = sum(_used(*each) / (each[0].hold_s.known or math.inf) for each in before)
@@ -74,6 +77,11 @@ def _through(chain: Chain, pooler: Pooler) -> Iterator[Finding]:
             f"Have {math.ceil(ratio * own.most)} connections behind {pooler.name} at least, and "
             "some to spare, within what the server grants; or hold them for a shorter time.",
         )
+
+
+def _carried_by(workload: Workload, pool: Pool) -> float:
+    """Logins a second, of what is known of one pool."""
+    return _used(workload, pool) / (workload.hold_s.known or 1.0)
 
 
 def _used(workload: Workload, pool: Pool) -> float:

@@ -35,6 +35,23 @@ def endless(
     return found[0][0], tuple(pool for _, pool in found)
 
 
+def transaction_timeout_of(chain: Chain, pool: Pool) -> Value[float]:
+    """After which a transaction is ended with its session, whatever it does (PostgreSQL 17).
+
+    A statement is one, or a part of one.
+    Source:
+    https://www.postgresql.org/docs/current/runtime-config-client.html#GUC-TRANSACTION-TIMEOUT
+    """
+    server = chain.server_of(pool)
+    own = pool.transaction_timeout_s
+    return own if server is None else own.or_else(server.transaction_timeout_s)
+
+
+def is_finite(timeout_s: Value[float]) -> bool:
+    """Whether it is known to end."""
+    return timeout_s.known is not None and math.isfinite(timeout_s.known)
+
+
 def patience_of(chain: Chain, workload: Workload, pool: Pool) -> Value[float]:
     """For how long a gateway waits for requests of this pool, the least; else the objective.
 

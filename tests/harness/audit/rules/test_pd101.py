@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Any
 
+from harness.audit.chain import Chain
 from harness.audit.parts import Use
 from harness.audit.rules import pd101 as rule
 from tests.harness.audit.chains import HERE, NOT_KNOWN, at, chain, finding, pool, silent, unknown
@@ -33,6 +35,13 @@ def test_reserved_connections_are_nobodys() -> None:
 
 def test_a_pooler_between_is_another_rules_matter() -> None:
     assert silent(rule, chain(pool(size=500.0), pooler={}))
+
+
+def test_threads_bound_a_pool_without_a_limit() -> None:
+    endless = pool(max_overflow=math.inf, threads=40.0)
+    found = finding(rule, chain(endless, workload={"processes": 2}))
+    assert (found.severity, "4 × 40 = 160" in found.message) == ("error", True)
+    assert silent(rule, chain(endless, workload={"processes": 1}))
 
 
 def test_an_unlimited_pool_is_another_rules_matter() -> None:
@@ -211,3 +220,17 @@ def test_without_a_server_it_cannot_be_told() -> None:
     alone = replace(chain(), servers=())
     assert "--dsn" in unknown(rule, alone).needs
     assert silent(rule, replace(alone, workloads=()))
+
+
+def test_more_than_there_are_at_all_is_too_many_whatever_is_kept_back() -> None:
+    kept = {"superuser_reserved": NOT_KNOWN}
+    found = finding(rule, chain(pool(size=101.0), workload={"replicas": 1}, server=kept))
+    assert "grants 100 at the most" in found.message
+    edge = chain(pool(size=100.0), workload={"replicas": 1}, server=kept)
+    assert "connections of postgres" in unknown(rule, edge).needs
+    more = {**kept, "reserved": 4.0}
+    assert "grants 96 at the most" in finding(rule, replace_server(edge, more)).message
+
+
+def replace_server(of: Chain, changes: dict[str, Any]) -> Chain:
+    return chain(*of.workloads[0].pools, workload={"replicas": 1}, server=changes)

@@ -9,8 +9,8 @@ import pytest
 from harness.audit.chain import Chain
 from harness.audit.parts import Use
 from harness.audit.rules import pd111 as rule
-from harness.audit.values import Place
-from tests.harness.audit.chains import NOT_KNOWN, chain, finding, pool, silent
+from harness.audit.values import Place, Value
+from tests.harness.audit.chains import HERE, NOT_KNOWN, chain, finding, pool, silent, unknown
 
 WHERE = Place("app/jobs.py", 8, "fork-after-engine")
 
@@ -56,3 +56,11 @@ def test_a_process_that_is_forked_off_is_found() -> None:
     found = finding(rule, chain(workload={"uses": uses}))
     assert (found.severity, found.place) == ("warning", WHERE)
     assert silent(rule, chain(pool(disposed_after_fork=True), workload={"uses": uses}))
+
+
+def test_when_a_pool_is_made_may_be_what_is_missing() -> None:
+    """Flask's engine is made with the application, which a factory makes at any time."""
+    later = Value.unknown("it is made with the application", HERE)
+    assert "connects before the fork" in unknown(rule, preloaded(made_at_import=later)).needs
+    assert silent(rule, preloaded(False, made_at_import=later))
+    assert silent(rule, preloaded(made_at_import=later, disposed_after_fork=True))

@@ -143,3 +143,14 @@ def test_it_counts_for_itself_where_its_clients_are_not_known() -> None:
     assert "may open 98" in finding(rule, nobody).message
     some = chain(pool(size=10.0, max_overflow=NOT_KNOWN), pooler=pooler(98.0))
     assert "may open 98" in finding(rule, some).message
+
+
+def test_more_than_there_are_at_all_is_too_many_whatever_is_kept_back() -> None:
+    kept = {"reserved": NOT_KNOWN}
+    found = finding(rule, chain(LARGE, pooler=pooler(98.0), server=kept))
+    assert "grants 97 at the most" in found.message
+    assert (
+        "connections of postgres"
+        in unknown(rule, chain(LARGE, pooler=pooler(97.0), server=kept)).needs
+    )
+    assert unknown(rule, chain(LARGE, pooler=pooler(98.0), server={"max_connections": NOT_KNOWN}))

@@ -51,3 +51,14 @@ def test_a_session_that_is_forgotten_now_is_graver() -> None:
     assert "for 340 s now" in found.message
     brief = {**FOREVER, "longest_idle_in_transaction_s": 2.0}
     assert finding(rule, chain(server=brief)).severity == "note"
+
+
+def test_what_ends_every_transaction_ends_an_idle_one() -> None:
+    assert silent(rule, chain(server={**FOREVER, "transaction_timeout_s": 30.0}))
+    assert not silent(rule, chain(server={**FOREVER, "transaction_timeout_s": math.inf}))
+    assert silent(rule, chain(pool(transaction_timeout_s=30.0), server=FOREVER))
+    assert silent(rule, chain(server=FOREVER, pooler={"transaction_timeout_s": 30.0}))
+
+
+def test_what_ends_an_idle_session_ends_none_in_a_transaction() -> None:
+    assert finding(rule, chain(server={**FOREVER, "idle_session_timeout_s": 30.0}))

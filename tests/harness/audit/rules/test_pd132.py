@@ -45,3 +45,9 @@ def test_a_lock_timeout_bounds_a_part_of_it() -> None:
     locked = finding(rule, chain(server={**FOREVER, "lock_timeout_s": 2.0}))
     assert "lock_timeout ends its wait for locks" in locked.message
     assert "lock_timeout" not in locked.fix
+
+
+def test_what_ends_every_transaction_ends_a_statement() -> None:
+    assert silent(rule, chain(server={**FOREVER, "transaction_timeout_s": 30.0}))
+    assert silent(rule, chain(pool(transaction_timeout_s=30.0), server=FOREVER))
+    assert not silent(rule, chain(server={**FOREVER, "idle_session_timeout_s": 30.0}))

@@ -108,6 +108,13 @@ def test_the_pools_own_statement_timeout_holds() -> None:
     assert silent(rule, chain(own, server={"statement_timeout_s": 60.0}))
 
 
+def test_what_ends_every_transaction_ends_a_statement_first() -> None:
+    ended = {"statement_timeout_s": 60.0, "transaction_timeout_s": 5.0}
+    assert silent(rule, chain(server=ended))
+    late = {"statement_timeout_s": math.inf, "transaction_timeout_s": 30.0}
+    assert "may run for 30 s" in finding(rule, chain(server=late)).message
+
+
 def test_one_line_is_said_once() -> None:
     assert finding(rule, chain(pool(), pool(), server={"statement_timeout_s": 60.0}))
 

@@ -6,7 +6,8 @@ import math
 from dataclasses import replace
 
 from harness.audit.rules import pd137 as rule
-from tests.harness.audit.chains import NOT_KNOWN, chain, finding, pool, silent
+from harness.audit.values import Value
+from tests.harness.audit.chains import HERE, NOT_KNOWN, chain, finding, pool, silent, unknown
 
 CARRIED_PER_S = 2 * 10 / 0.05
 
@@ -50,3 +51,19 @@ def test_the_peak_of_a_gateway_that_serves_some_is_not_known() -> None:
         workloads=(replace(work, hosts=("auth",)), other),
     )
     assert silent(rule, some)
+
+
+def test_what_is_missing_is_said_where_somebody_tries_again() -> None:
+    tries = {"attempts": 3}
+    assert "capacity" in unknown(rule, chain(pool(size=NOT_KNOWN), client=tries)).needs
+    assert "--hold" in unknown(rule, chain(client=tries, workload={"hold_s": NOT_KNOWN})).needs
+    assert "the peak" in unknown(rule, chain(client=tries, peak_per_s=NOT_KNOWN)).needs
+    assert silent(rule, chain(pool(size=NOT_KNOWN)))
+
+
+def test_a_budget_that_may_be_elsewhere_is_asked_for_where_it_matters() -> None:
+    elsewhere = Value.unknown("a DestinationRule may limit it", HERE)
+    tries = {"attempts": 3, "retry_budget": elsewhere}
+    asked = unknown(rule, chain(gateway=tries, peak_per_s=CARRIED_PER_S / 2))
+    assert "whether retries have a budget" in asked.needs
+    assert silent(rule, chain(gateway=tries, peak_per_s=CARRIED_PER_S / 3))
