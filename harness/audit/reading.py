@@ -12,6 +12,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from harness.audit.crossings import Amendment as Amendment
+from harness.audit.crossings import Calling as Calling
+from harness.audit.crossings import Maker as Maker
+from harness.audit.crossings import Reexport as Reexport
+from harness.audit.crossings import Reference as Reference
+from harness.audit.crossings import Supposed as Supposed
+from harness.audit.crossings import Taking as Taking
 from harness.audit.directives import Directive
 from harness.audit.finding import Unread
 from harness.audit.parts import (
@@ -58,26 +65,8 @@ class Code:
     disposes_after_fork: bool = False
     said: Settings = field(default_factory=dict, repr=False)
     given: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Taking:
-    """A function that takes a connection of its own, from ``pool``.
-
-    Names are paths without a suffix (``app/db/pool``): what is imported may lack their beginning.
-    """
-
-    function: str
-    pool: str
-
-
-@dataclass(frozen=True, slots=True)
-class Calling:
-    """A function that is called while a connection of ``pool`` is held, and what that would be."""
-
-    function: str
-    pool: str
-    use: Use
+    profiles: tuple[str, ...] = ()
+    """Spring's profiles that it has something for; production's is what its pools are of."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +86,21 @@ class Runtime:
     serves: Value[bool] = field(default_factory=not_said)
     settings_file: str = ""
     """A file that its command names (``gunicorn -c``), relative to ``folder``."""
+
+    argument: str = ""
+    """Of a command that starts no known program: what an image's entry point may start by it."""
+
+
+@dataclass(frozen=True, slots=True)
+class EntryPoint:
+    """A script that starts one of several programs, by the word it is given; None for a task.
+
+    ``folder`` is where the programs stand. The word ``*`` stands for any other.
+    """
+
+    place: Place
+    folder: str
+    starts: Mapping[str, Runtime | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,9 +126,6 @@ class Deployment:
     """What its own command says."""
 
     hosts: tuple[str, ...] = ()
-    pools: tuple[Pool, ...] = ()
-    """Pools that are wholly known from its environment."""
-
     hold_s: Value[float] = field(default_factory=not_said)
 
 
@@ -142,12 +143,14 @@ class Setting:
     """A named setting that code reads by attribute: ``pool_size`` of a settings class or module.
 
     ``variable`` is the environment variable that decides it, "" for none; ``text`` its default.
+    ``owners`` are the class that declares it, objects of that class, and the module, by name.
     """
 
     name: str
     variable: str
     place: Place
     text: str | None = None
+    owners: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -202,6 +205,13 @@ class ComposeFile:
     source: SourceFile = field(repr=False)
     services: Mapping[str, Item] = field(repr=False)
     includes: tuple[tuple[str, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PythonFile:
+    """A Python file, for others that import what it declares."""
+
+    source: SourceFile = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -264,7 +274,16 @@ class Reading:
     codes: tuple[Code, ...] = ()
     takings: tuple[Taking, ...] = ()
     callings: tuple[Calling, ...] = ()
+    session_names: tuple[str, ...] = ()
+    """Annotations by which endpoints are given a session, as paths like a `Taking`'s."""
+
+    supposed: tuple[Supposed, ...] = ()
+    amendments: tuple[Amendment, ...] = ()
+    makers: tuple[Maker, ...] = ()
+    references: tuple[Reference, ...] = ()
+    reexports: tuple[Reexport, ...] = ()
     runtimes: tuple[Runtime, ...] = ()
+    entry_points: tuple[EntryPoint, ...] = ()
     deployments: tuple[Deployment, ...] = ()
     scales: tuple[Scale, ...] = ()
     settings: tuple[Setting, ...] = ()
@@ -275,6 +294,7 @@ class Reading:
     user_lists: tuple[UserList, ...] = ()
     compose_files: tuple[ComposeFile, ...] = field(default=(), repr=False, compare=False)
     nginx_files: tuple[NginxFile, ...] = field(default=(), repr=False, compare=False)
+    python_files: tuple[PythonFile, ...] = field(default=(), repr=False, compare=False)
     """The file itself, for others that are read with it. It has secrets, and goes no further."""
 
     role_settings: tuple[RoleSetting, ...] = ()

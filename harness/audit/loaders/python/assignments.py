@@ -20,6 +20,8 @@ class Assigned:
 
 def assigned(module: Module, name: str) -> Iterator[Assigned]:
     """Everything that ``name`` is set to."""
+    if name not in module.file.text:
+        return
     for node in ast.walk(module.tree):
         if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]

@@ -1,4 +1,4 @@
-"""How a pool connects: its URL, and what the driver and the server are told with it.
+"""How a pool connects: what the driver and the server are told, with its URL and besides.
 
 Sources: https://www.psycopg.org/psycopg3/docs/advanced/prepare.html,
 https://magicstack.github.io/asyncpg/current/api/index.html and
@@ -7,28 +7,18 @@ https://www.postgresql.org/docs/current/libpq-connect.html
 
 from __future__ import annotations
 
-import ast
 import math
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, TypeVar
 
-from harness.audit.loaders.database_urls import (
-    LIBPQ,
-    PORT,
-    driver_of,
-    is_postgresql,
-    parameters_of,
-    target_from,
-    target_of_pieces,
-)
+from harness.audit.loaders.database_urls import driver_of, is_postgresql, parameters_of
 from harness.audit.loaders.postgresql import command_settings, timeout_s
 from harness.audit.loaders.python.expressions import Expressions
 from harness.audit.loaders.python.mappings import Entries
 from harness.audit.loaders.python.operations import changed
-from harness.audit.loaders.python.syntax import last_name, text_of
-from harness.audit.parts import Target
+from harness.audit.loaders.python.urls import Url, target_of_arguments
 from harness.audit.reading import number
 from harness.audit.values import Place, Value
 
@@ -59,104 +49,8 @@ _SERVER_SETTINGS = {
     "statement_timeout": "statement_timeout_s",
     "idle_in_transaction_session_timeout": "idle_in_transaction_timeout_s",
     "lock_timeout": "lock_timeout_s",
+    "transaction_timeout": "transaction_timeout_s",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Url:
-    """What is known of a URL: ``text`` as a whole, or where it leads and what it begins with."""
-
-    target: Target
-    text: Value[str]
-    """Of a URL that is put together, only the part that holds no credentials."""
-
-    is_another: bool = False
-    """Whether it is one of a database other than PostgreSQL."""
-
-
-def url_of(expressions: Expressions, node: ast.expr | None, place: Place) -> Url:
-    """What an expression for a URL says."""
-    if node is None:
-        return Url(Target(), Value.unknown("no URL is said", place))
-    node = expressions.module.meant(node)
-    if isinstance(node, ast.Call) and last_name(node.func) == "make_url" and node.args:
-        node = expressions.module.meant(node.args[0])
-    if isinstance(node, ast.Call) and _makes_a_url(node):
-        return _created(expressions, node, place)
-    pieces = expressions.pieces(node, "the database URL")
-    if pieces is not None:
-        first = pieces[0] if pieces and isinstance(pieces[0], str) else ""
-        last = pieces[-1] if len(pieces) > 1 and isinstance(pieces[-1], str) else ""
-        scheme = first.partition("://")[0]
-        if "://" not in first:
-            return Url(
-                target_of_pieces(pieces, place), Value.unknown("its URL is put together", place)
-            )
-        text = f"{scheme}://?{last.partition('?')[2]}"
-        return Url(target_of_pieces(pieces, place), Value.at(text, place), not is_postgresql(text))
-    value = expressions.text(node, "the database URL")
-    if value.variable is not None:
-        value = value.decided_by(replace(value.variable, partial=True))
-    known = value.known if value.variable is None else None
-    return Url(
-        target_from(value, place), value, known is not None and "://" in known and _other(known)
-    )
-
-
-def _other(text: str) -> bool:
-    return not is_postgresql(text)
-
-
-def _makes_a_url(call: ast.Call) -> bool:
-    """SQLAlchemy's ``URL.create``."""
-    function = call.func
-    return (
-        isinstance(function, ast.Attribute)
-        and function.attr == "create"
-        and last_name(function.value) == "URL"
-    )
-
-
-def _created(expressions: Expressions, call: ast.Call, place: Place) -> Url:
-    order = ("drivername", "username", "password", "host", "port", "database", "query")
-    nodes = {**dict(zip(order, call.args, strict=False)), **expressions.keywords(call).nodes}
-    target = _target(expressions, nodes, {"database": "database", "user": "username"}, place)
-    driver = text_of(nodes.get("drivername"))
-    if driver is None:
-        return Url(target, Value.unknown("its driver is computed", place))
-    query = expressions.entries(nodes.get("query"))
-    said = {name: text_of(node) for name, node in query.nodes.items()}
-    text = f"{driver}://?" + "&".join(f"{name}={value}" for name, value in said.items() if value)
-    return Url(target, Value.at(text, place), not is_postgresql(text))
-
-
-def _target(
-    expressions: Expressions, nodes: Mapping[str, ast.expr], names: Mapping[str, str], place: Place
-) -> Target:
-    def text(key: str) -> Value[str]:
-        if key in nodes:
-            return expressions.text(nodes[key], key)
-        return Value.unknown(f"no {key} is said", place)
-
-    port: Value[int] = Value.default(PORT, LIBPQ, place)
-    if (node := nodes.get("port")) is not None:
-        port = changed(expressions.value(node, "port"), _port, "port")
-    return Target(
-        host=text("host"),
-        port=port,
-        database=text(names.get("database", "dbname")),
-        user=text(names.get("user", "user")),
-    )
-
-
-def _port(value: object) -> int:
-    return int(str(value)) if value != "" and str(value) != "None" else PORT
-
-
-def target_of_arguments(expressions: Expressions, entries: Entries, place: Place) -> Target:
-    """Where ``host=``, ``port=``, ``dbname=`` (or ``database=``) and ``user=`` lead."""
-    names = {"database": "database" if "database" in entries.nodes else "dbname"}
-    return _target(expressions, entries.nodes, names, place)
 
 
 def connected(

@@ -8,11 +8,14 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import PurePath
 
 from harness.audit.loaders.database_urls import without_password
 from harness.audit.loaders.python.addresses import address_of
 from harness.audit.loaders.python.expressions import Expressions
 from harness.audit.loaders.python.operations import Nothing
+from harness.audit.loaders.python.records import default_of, made_with
 from harness.audit.loaders.python.syntax import (
     Function,
     Module,
@@ -25,7 +28,11 @@ from harness.audit.reading import Setting, number, truth
 from harness.audit.values import Value
 
 _SECRETIVE = re.compile(r"pass|pwd|secret|token|(?<!pool)key|credential", re.IGNORECASE)
-_TEXTUAL = re.compile(r"host|server|name|user|database|db|options|engine", re.IGNORECASE)
+_TEXTUAL = re.compile(
+    r"host|server|name|user|database|db|options|engine|kind|type|mode|flavou?r|implementation"
+    r"|backend|driver|pool|environment|profile|stage",
+    re.IGNORECASE,
+)
 """Names of settings whose text may be kept, though it is no number, truth or database URL."""
 
 _CONSTANT = re.compile(r"[A-Z][A-Z0-9_]*")
@@ -42,9 +49,20 @@ def settings(module: Module) -> tuple[Setting, ...]:
         if _is_settings(module, node):
             prefix = _configured(module, node, "env_prefix")
             delimiter = _configured(module, node, "env_nested_delimiter")
-            fields = [*_fields(module, node, prefix, delimiter, 0)]
+            owners = _owners(module, node)
+            fields = [*_fields(module, node, prefix, delimiter, owners)]
             found += [*fields, *_properties(module, node, {each.name: each for each in fields})]
     return tuple(found)
+
+
+def _owners(module: Module, node: ast.AST | None) -> frozenset[str]:
+    """A class and the objects that are made of it; the module of what stands in no class."""
+    if not isinstance(node, ast.ClassDef):
+        path = PurePath(module.file.name)
+        return frozenset({path.parent.name if path.name == "__init__.py" else path.stem})
+    above = [(name, module.parent(name)) for name in module.names.get(node.name, ())]
+    objects = [module.name_of(call) for _, call in above if isinstance(call, ast.Call)]
+    return frozenset({node.name, *objects} - {""})
 
 
 def _properties(
@@ -110,7 +128,12 @@ def _configured(module: Module, node: ast.ClassDef, key: str, depth: int = 0) ->
 
 
 def _fields(
-    module: Module, node: ast.ClassDef, prefix: str, delimiter: str, depth: int
+    module: Module,
+    node: ast.ClassDef,
+    prefix: str,
+    delimiter: str,
+    owners: frozenset[str],
+    depth: int = 0,
 ) -> Iterator[Setting]:
     expressions = Expressions(module)
     for statement in node.body:
@@ -120,9 +143,9 @@ def _fields(
         inner = module.classes.get(last_name(statement.annotation))
         if inner is not None and inner is not node and depth < DEEPEST:
             inside = f"{prefix}{name}{delimiter}" if delimiter else ""
-            for each in _fields(module, inner, inside, delimiter, depth + 1):
-                variable = each.variable if delimiter else ""
-                yield Setting(name=each.name, variable=variable, place=each.place, text=each.text)
+            within = frozenset({name, inner.name})
+            for each in _fields(module, inner, inside, delimiter, within, depth + 1):
+                yield replace(each, variable=each.variable if delimiter else "")
             continue
         variable = _alias(value) or f"{prefix}{name}".upper()
         if isinstance(value, ast.Call) and last_name(value.func) == "Field":
@@ -133,6 +156,7 @@ def _fields(
             variable=variable,
             place=module.place(statement, name),
             text=text,
+            owners=owners,
         )
 
 
@@ -157,7 +181,7 @@ def _constants(module: Module) -> Iterator[Setting]:
     expressions = Expressions(module)
     ambiguous: set[str] = set()
     for statement, name, node in _assignments(module):
-        place = module.place(statement, name)
+        place, owners = module.place(statement, name), _owners(module, module.parent(statement))
         if len(module.bound.get(name, ())) > 1:
             if name not in ambiguous:
                 yield Setting(name=name, variable="", place=place)
@@ -167,7 +191,7 @@ def _constants(module: Module) -> Iterator[Setting]:
         found = ("", address) if address else _constant(name, expressions.value(node, name))
         if found is not None:
             variable, text = found
-            yield Setting(name=name, variable=variable, place=place, text=text)
+            yield Setting(name=name, variable=variable, place=place, text=text, owners=owners)
 
 
 def _assignments(module: Module) -> Iterator[tuple[ast.stmt, str, ast.expr]]:
@@ -180,6 +204,7 @@ def _assignments(module: Module) -> Iterator[tuple[ast.stmt, str, ast.expr]]:
             named = _ANY if _CONFIGURATION.search(node.name) else _CONSTANT
             bodies.append((node.body, named))
     for body, named in bodies:
+        given = made_with(module, owner) if (owner := _class_of(module, body)) else {}
         for statement in body:
             if not isinstance(statement, ast.Assign | ast.AnnAssign) or statement.value is None:
                 continue
@@ -187,17 +212,14 @@ def _assignments(module: Module) -> Iterator[tuple[ast.stmt, str, ast.expr]]:
             if not isinstance(target, ast.Name) or not named.fullmatch(target.id):
                 continue
             if _SECRETIVE.search(target.id) is None:
-                yield statement, target.id, _default_of(statement.value)
+                value = given.get(target.id, statement.value)
+                if value is not None:
+                    yield statement, target.id, default_of(value) or value
 
 
-def _default_of(node: ast.expr) -> ast.expr:
-    """A dataclass' ``field(default=5)`` or ``field(default_factory=lambda: …)`` as its default."""
-    if not isinstance(node, ast.Call) or last_name(node.func) != "field":
-        return node
-    factory = keyword(node, "default_factory")
-    if isinstance(factory, ast.Lambda):
-        return factory.body
-    return keyword(node, "default") or node
+def _class_of(module: Module, body: list[ast.stmt]) -> ast.ClassDef | None:
+    above = module.parent(body[0]) if body else None
+    return above if isinstance(above, ast.ClassDef) else None
 
 
 def _constant(name: str, value: Value[object]) -> tuple[str, str | None] | None:

@@ -8,19 +8,29 @@ from __future__ import annotations
 
 import ast
 import math
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields, replace
 
 from harness.audit.loaders.database_urls import target_from
+from harness.audit.loaders.python.amending import (
+    DATABASES,
+    Amended,
+    amended,
+    imports_from,
+    of_alias,
+)
 from harness.audit.loaders.python.assignments import assigned
-from harness.audit.loaders.python.connections import DJANGOS, Url, connected, url_of
+from harness.audit.loaders.python.connections import DJANGOS, connected
 from harness.audit.loaders.python.expressions import Expressions
+from harness.audit.loaders.python.imports import imported, module_path
 from harness.audit.loaders.python.making import Making
 from harness.audit.loaders.python.mappings import Entries
 from harness.audit.loaders.python.operations import changed
 from harness.audit.loaders.python.pools import psycopg_pool
 from harness.audit.loaders.python.syntax import Module, last_name, text_of
+from harness.audit.loaders.python.urls import Url, url_of
 from harness.audit.parts import Pool, Target
+from harness.audit.reading import Amendment
 from harness.audit.values import Place, Value, Variable
 
 DJANGO = "Django"
@@ -35,14 +45,51 @@ def django_pools(module: Module) -> tuple[Pool, ...]:
 
     Where one is set several times, the last that is PostgreSQL holds: others are for development.
     """
-    if "DATABASES" not in module.bound:
+    if DATABASES not in module.bound:
         return ()
     expressions = Expressions(module)
+    later = amended(expressions)
     found: dict[str, Pool] = {}
     for alias, value, node in _databases(module, expressions):
-        if (pool := _database(expressions, alias, value, node)) is not None:
+        if (pool := _database(expressions, alias, value, node, later)) is not None:
             found[alias] = pool
     return tuple(found.values())
+
+
+def django_amendments(module: Module) -> tuple[Amendment, ...]:
+    """What is changed of databases that a settings module imports from another."""
+    base = imports_from(module) if DATABASES in module.names else ""
+    if not base:
+        return ()
+    expressions, found = Expressions(module), []
+    everywhere = amended(expressions)
+    for alias, each in everywhere.items():
+        place = module.place(each.node, f"DATABASES[{alias}]")
+        later = of_alias(everywhere, alias)
+        said = Entries(hides_some=True)
+        for one in later:
+            said = one.of(said)
+        if _kind(expressions, said, None) is False:
+            continue
+        pool = _connected(expressions, alias, said, None, later, each.node, place)
+        unsaid = _connected(
+            expressions, alias, Entries(hides_some=True), None, [], each.node, place
+        )
+        changed_ones = frozenset(
+            field.name
+            for field in fields(Pool)
+            if getattr(pool, field.name) != getattr(unsaid, field.name)
+        )
+        found.append(
+            Amendment(
+                own=module_path(module.file.name),
+                base=imported(module, base),
+                pool=pool,
+                changed=changed_ones,
+                hides_some=any(one.hides_some or one.hides_options for one in later),
+            )
+        )
+    return tuple(found)
 
 
 def _databases(module: Module, expressions: Expressions) -> Iterator[tuple[str, ast.expr, ast.AST]]:
@@ -62,25 +109,13 @@ def _databases(module: Module, expressions: Expressions) -> Iterator[tuple[str, 
             yield name, node.value, node
 
 
-def _set_later(module: Module, alias: str) -> dict[str, ast.expr]:
-    """``DATABASES["default"]["CONN_MAX_AGE"] = 60``."""
-    found: dict[str, ast.expr] = {}
-    for node in ast.walk(module.tree):
-        if not isinstance(node, ast.Assign) or not isinstance(node.targets[0], ast.Subscript):
-            continue
-        outer = node.targets[0]
-        inner = outer.value
-        if (
-            isinstance(inner, ast.Subscript)
-            and text_of(inner.slice) == alias
-            and last_name(inner.value) == "DATABASES"
-            and (key := text_of(outer.slice)) is not None
-        ):
-            found[key] = node.value
-    return found
-
-
-def _database(expressions: Expressions, alias: str, value: ast.expr, node: ast.AST) -> Pool | None:
+def _database(
+    expressions: Expressions,
+    alias: str,
+    value: ast.expr,
+    node: ast.AST,
+    amended_by: Mapping[str, Amended],
+) -> Pool | None:
     module = expressions.module
     value = module.meant(value)
     place = module.place(value, f"DATABASES[{alias}]")
@@ -89,11 +124,29 @@ def _database(expressions: Expressions, alias: str, value: ast.expr, node: ast.A
         said, url = _by_url(expressions, value, place)
     else:
         said = expressions.entries(value)
-    said = Entries({**said.nodes, **_set_later(module, alias)}, said.hides_some)
+    later = of_alias(amended_by, alias)
+    for each in later:
+        said = each.of(said)
     kind = _kind(expressions, said, url)
     if kind is False or (kind is None and not said.nodes and url is None):
         return None
-    options = expressions.entries(said.nodes.get("OPTIONS"))
+    return _connected(expressions, alias, said, url, later, node, place)
+
+
+def _connected(
+    expressions: Expressions,
+    alias: str,
+    said: Entries,
+    url: Url | None,
+    later: Sequence[Amended],
+    node: ast.AST,
+    place: Place,
+) -> Pool:
+    options = Entries(hides_some=said.hides_some)
+    if "OPTIONS" in said.nodes:
+        options = expressions.entries(said.nodes["OPTIONS"])
+    for each in later:
+        options = each.of_options(options)
     told = connected(
         expressions, url or Url(Target(), Value.unknown("no URL is said")), options, place, DJANGOS
     )

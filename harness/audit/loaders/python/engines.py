@@ -11,10 +11,12 @@ import math
 from dataclasses import replace
 from typing import Any
 
-from harness.audit.loaders.python.connections import connected, url_of
+from harness.audit.loaders.python.connections import connected
+from harness.audit.loaders.python.expressions import Expressions
 from harness.audit.loaders.python.making import Given, Making
 from harness.audit.loaders.python.mappings import Entries
-from harness.audit.loaders.python.syntax import Module, last_name
+from harness.audit.loaders.python.syntax import Module
+from harness.audit.loaders.python.urls import url_of
 from harness.audit.parts import Implementation, Pool, Target
 from harness.audit.values import Value
 
@@ -33,14 +35,24 @@ def engine(making: Making, url_node: ast.expr | None) -> Pool | None:
     if {"creator", "async_creator"} & set(said.nodes):
         connects: Value[Any] = Value.unknown("what its creator does connects it", place)
         told |= {"connect_timeout_s": connects, "prepared_statements": connects, "target": Target()}
-    implementation = _class_of(expressions.module, said)
+    if (own := said.nodes.get("pool")) is not None and not _is_nothing(own):
+        making = replace(making, said=given_pool(expressions, own))
+        given = Given(making, SQLALCHEMY)
+    implementation = _class_of(expressions.module, making.said)
     size = given.number("pool_size", 5.0).map(lambda size: size or math.inf)
+    overflow = given.number("max_overflow", 10.0).map(_negative_is_unlimited)
     if implementation == "none":
         size = Value.unknown("a NullPool has a connection for each request", place)
+    elif implementation == "unknown":
+        classed = making.said.nodes["poolclass"]
+        kind = _class_name(expressions.module, classed) or "one that is computed"
+        size = Value.unknown(f"its pool's class is {kind}", place)
+        if kind in _OF_ONE:
+            size, overflow = Value.at(1.0, place), Value.at(0.0, place)
     return Pool(
         implementation=implementation,
         size=size,
-        max_overflow=given.number("max_overflow", 10.0).map(_negative_is_unlimited),
+        max_overflow=overflow,
         timeout_s=given.number("pool_timeout", 30.0, math.inf),
         recycle_s=given.number("pool_recycle", -1.0).map(_negative_is_unlimited),
         pre_ping=given.truth("pool_pre_ping", False),
@@ -54,10 +66,39 @@ def _class_of(module: Module, said: Entries) -> Implementation:
     node = said.nodes.get("poolclass")
     if node is None:
         return "sqlalchemy"
-    name = last_name(module.meant(node))
+    name = _class_name(module, node)
     if name == "NullPool":
         return "none"
     return "sqlalchemy" if name.endswith("QueuePool") else "unknown"
+
+
+_OF_ONE = frozenset({"StaticPool", "AssertionPool"})
+"""Classes of pools that have one connection, which all share or one alone may have."""
+
+_OWN_NAMES = {
+    "timeout": "pool_timeout",
+    "recycle": "pool_recycle",
+    "pre_ping": "pool_pre_ping",
+    "use_lifo": "pool_use_lifo",
+}
+
+
+def _class_name(module: Module, node: ast.expr) -> str:
+    return module.qualified(module.meant(node)).rpartition(".")[2]
+
+
+def _is_nothing(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and node.value is None
+
+
+def given_pool(expressions: Expressions, node: ast.expr) -> Entries:
+    """``pool=QueuePool(connect, pool_size=3)``: its arguments, by an engine's names."""
+    call = expressions.module.meant(node)
+    if not isinstance(call, ast.Call):
+        return Entries({"poolclass": call}, hides_some=True)
+    said = expressions.keywords(call)
+    nodes = {_OWN_NAMES.get(name, name): value for name, value in said.nodes.items()}
+    return Entries({**nodes, "poolclass": call.func}, said.hides_some)
 
 
 def configured_engine(making: Making, call: ast.Call) -> Pool | None:

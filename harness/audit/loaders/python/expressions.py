@@ -5,11 +5,12 @@ from __future__ import annotations
 import ast
 import math
 import operator
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 from harness.audit.loaders.database_urls import Pieces
+from harness.audit.loaders.python.formatting import formatted
+from harness.audit.loaders.python.inlining import inlined
 from harness.audit.loaders.python.mappings import MOST_PARTS, Entries, Mappings
 from harness.audit.loaders.python.operations import (
     ARITHMETIC,
@@ -27,7 +28,9 @@ from harness.audit.loaders.python.operations import (
     of_text,
     with_replaced,
 )
-from harness.audit.loaders.python.syntax import DEEPEST, Module, keyword, last_name, text_of
+from harness.audit.loaders.python.records import field_of
+from harness.audit.loaders.python.syntax import DEEPEST, Module, last_name, text_of
+from harness.audit.loaders.python.variables import asked_for, is_name
 from harness.audit.reading import number, truth
 from harness.audit.values import Place, Value, Variable
 
@@ -36,16 +39,6 @@ T = TypeVar("T")
 
 UNCHANGED = frozenset({"unicode_string", "get_secret_value", "render_as_string", "human_repr"})
 """Methods that give the text of what a setting holds."""
-
-_READERS: Mapping[str, Callable[[str], Any]] = {
-    "int": lambda text: int(text),
-    "float": number,
-    "bool": truth,
-    "str": str,
-}
-_ENVIRONMENTS = frozenset({"env", "environ", "config", "Env"})
-"""What environs, django-environ, decouple and Starlette's configuration are called by habit."""
-_NAME = re.compile(r"\w{1,100}")
 
 
 class Expressions:
@@ -103,6 +96,8 @@ class Expressions:
             ]
         if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
             return self._added(node, key)
+        if (parts := formatted(self.module, node)) is not None:
+            return [each if isinstance(each, str) else self._piece(each, key) for each in parts]
         return None
 
     def _added(self, node: ast.BinOp, key: str) -> Pieces:
@@ -139,7 +134,7 @@ class Expressions:
         if isinstance(node, ast.Name):
             return self._named(node, key, place, depth)
         if isinstance(node, ast.Attribute):
-            return self._attribute(node, key, place)
+            return self._attribute(node, key, place, depth)
         if isinstance(node, ast.Subscript):
             return self._subscript(node, key, place, depth)
         if isinstance(node, ast.Call):
@@ -182,19 +177,33 @@ class Expressions:
         if (meant := self.module.once(node.id)) is not None:
             return self._value(meant, key, depth + 1)
         if (full := self.module.imports.get(node.id)) and "." in full:
-            return _declared_elsewhere(full.rpartition(".")[2], key, place)
+            module, _, name = full.rpartition(".")
+            return _declared_elsewhere(name, key, place, module.rpartition(".")[2])
         if node.id in self.module.parameters:
             return Value.unknown(f"{key} is given by who calls the function that uses it", place)
         return Value.unknown(f"{key} is computed when the code runs", place)
 
-    def _attribute(self, node: ast.Attribute, key: str, place: Place) -> Value[Any]:
+    def _attribute(self, node: ast.Attribute, key: str, place: Place, depth: int) -> Value[Any]:
         if self.module.qualified(node) in ("math.inf", "numpy.inf"):
             return Value.at(math.inf, place)
-        return _declared_elsewhere(node.attr, key, place)
+        if (meant := field_of(self.module, node)) is not None:
+            return self._value(meant, key, depth + 1)
+        return _declared_elsewhere(node.attr, key, place, self.owner_of(node.value))
+
+    def owner_of(self, node: ast.expr) -> str:
+        """The class of what a setting is an attribute of, where it is shown; else its name."""
+        if isinstance(node, ast.Name):
+            given = self.module.parameters.get(node.id)
+            if given is not None and given.annotation is not None:
+                return last_name(given.annotation) or text_of(given.annotation) or node.id
+            made = self.module.meant(node)
+            if isinstance(made, ast.Call):
+                return last_name(made.func) or node.id
+        return last_name(node)
 
     def _subscript(self, node: ast.Subscript, key: str, place: Place, depth: int) -> Value[Any]:
         name = text_of(node.slice)
-        if name is None or not _NAME.fullmatch(name):
+        if name is None or not is_name(name):
             return Value.unknown(f"{key} is computed when the code runs", place)
         if self._is_environment(node.value):
             return _from_environment(name, key, place)
@@ -230,8 +239,12 @@ class Expressions:
                 return inner
             if name in METHODS and not arguments:
                 return changed(inner, of_text(METHODS[name]), key)
+            if name in ("startswith", "endswith") and len(arguments) == 1:
+                return combined(getattr(str, name), [inner, *arguments], key, place)
             if name == "replace" and len(arguments) >= 2:
                 return combined(with_replaced, [inner, *arguments[:2]], key, place)
+        if (meant := inlined(self.module, node)) is not None:
+            return self._value(meant, key, depth + 1)
         return Value.unknown(f"{key} is computed when the code runs", place)
 
     def _duration(self, node: ast.expr, key: str, place: Place, depth: int) -> Value[Any]:
@@ -250,40 +263,16 @@ class Expressions:
         return combined(total, parts, key, place)
 
     def _variable(self, node: ast.Call, key: str, place: Place, depth: int) -> Value[Any] | None:
-        """What an environment variable decides; None where the call asks for none.
-
-        ``os.getenv("X", 5)``, ``os.environ.get``, environs' and django-environ's
-        ``env.int("X", default=5)``, decouple's and Starlette's ``config("X", cast=int)``.
-        """
-        name = text_of(node.args[0]) if node.args else text_of(keyword(node, "key"))
-        if name is None or not _NAME.fullmatch(name):
+        """What an environment variable decides; None where the call asks for none."""
+        asked = asked_for(self.module, node)
+        if asked is None:
             return None
-        read: Callable[[str], Any] = str
-        function = node.func
-        full = self.module.qualified(function)
-        positional = node.args[1] if len(node.args) > 1 else None
-        if full in ("os.getenv", "os.environ.get", "getenv", "environ.get"):
-            pass
-        elif isinstance(function, ast.Name) and function.id in _ENVIRONMENTS:
-            cast = keyword(node, "cast")
-            # django-environ's second argument is the cast, decouple's the default.
-            if positional is not None and last_name(positional) in _READERS:
-                cast, positional = positional, None
-            if cast is not None:
-                read = _READERS.get(last_name(cast), _not_read)
-        elif isinstance(function, ast.Attribute) and last_name(function.value) in _ENVIRONMENTS:
-            if function.attr not in _READERS:
-                return None
-            read = _READERS[function.attr]
-        else:
-            return None
-        default = keyword(node, "default") or positional
-        if default is None:
-            return _from_environment(name, key, place, read)
-        otherwise = self._value(default, key, depth + 1)
-        if isinstance(otherwise.known, str) and read is not str:
-            otherwise = changed(otherwise, read, key)
-        return otherwise.decided_by(Variable(name, read))
+        if asked.default is None:
+            return _from_environment(asked.name, key, place, asked.read)
+        otherwise = self._value(asked.default, key, depth + 1)
+        if isinstance(otherwise.known, str) and asked.read is not str:
+            otherwise = changed(otherwise, asked.read, key)
+        return otherwise.decided_by(Variable(asked.name, asked.read))
 
 
 def _from_environment(
@@ -294,10 +283,6 @@ def _from_environment(
     )
 
 
-def _declared_elsewhere(name: str, key: str, place: Place) -> Value[Any]:
+def _declared_elsewhere(name: str, key: str, place: Place, owner: str = "") -> Value[Any]:
     why = f"{key} is a setting that is declared elsewhere: {name}"
-    return Value.unknown(why, place, Variable(name, str, attribute=True))
-
-
-def _not_read(text: str) -> Any:
-    raise ValueError(text)
+    return Value.unknown(why, place, Variable(name, str, attribute=True, owner=owner))

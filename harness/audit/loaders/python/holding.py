@@ -152,19 +152,26 @@ def given_session(module: Module, function: Function) -> str:
         annotation = argument.annotation
         meant = None if annotation is None else module.meant(annotation)
         found = _depends(default) or _depends(meant)
-        if found is None or text_of(keyword(found, "scope")) == "function":
-            continue
-        dependency = found.args[0] if found.args else keyword(found, "dependency")
-        typed = (
-            {last_name(each) for each in ast.walk(meant) if isinstance(each, ast.expr)}
-            if (meant is not None)
-            else set()
-        )
-        if dependency is not None and (
-            typed & _SESSION_TYPES or _yields_a_session(module, last_name(dependency))
-        ):
+        if found is not None and _is_session(module, found, meant):
             return argument.arg
     return ""
+
+
+def is_session(module: Module, node: ast.expr) -> bool:
+    """Whether an annotation is a session of a dependency: ``Annotated[Session, Depends(…)]``."""
+    found = _depends(node)
+    return found is not None and _is_session(module, found, node)
+
+
+def _is_session(module: Module, depends: ast.Call, meant: ast.expr | None) -> bool:
+    if text_of(keyword(depends, "scope")) == "function":
+        return False
+    dependency = depends.args[0] if depends.args else keyword(depends, "dependency")
+    parts = () if meant is None else ast.walk(meant)
+    typed = {last_name(each) for each in parts if isinstance(each, ast.expr)}
+    return dependency is not None and bool(
+        typed & _SESSION_TYPES or _yields_a_session(module, last_name(dependency))
+    )
 
 
 def _yields_a_session(module: Module, name: str) -> bool:

@@ -37,10 +37,23 @@ _ALWAYS_IMPORTED = frozenset({"create_pool"})
 
 def made(module: Module) -> Iterator[tuple[ast.Call, str]]:
     """Every call that makes a pool, with the name of what is called."""
-    for call in module.calls:
-        name = module.qualified(call.func).rpartition(".")[2]
-        if name in MAKERS and _is_ours(module, call.func, name):
-            yield call, name
+    for call in [*module.calls]:
+        whole = _with_what_is_bound(module, call)
+        name = module.qualified(whole.func).rpartition(".")[2]
+        if name in MAKERS and _is_ours(module, whole.func, name):
+            yield whole, name
+
+
+def _with_what_is_bound(module: Module, call: ast.Call) -> ast.Call:
+    """A call of ``partial(create_engine, pool_size=7)`` as one of `create_engine`."""
+    bound = module.meant(call.func)
+    if not isinstance(bound, ast.Call) or last_name(bound.func) != "partial" or not bound.args:
+        return call
+    later = {each.arg for each in call.keywords}
+    earlier = [each for each in bound.keywords if each.arg is None or each.arg not in later]
+    return module.in_place_of(
+        call, ast.Call(bound.args[0], [*bound.args[1:], *call.args], [*earlier, *call.keywords])
+    )
 
 
 def _is_ours(module: Module, function: ast.expr, name: str) -> bool:

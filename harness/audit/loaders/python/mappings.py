@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 
+from harness.audit.loaders.python.records import dumped, field_of
 from harness.audit.loaders.python.syntax import DEEPEST, Module, last_name, text_of
+from harness.audit.loaders.python.syntax import Entries as Entries
 
 MOST_PARTS = 2000
 """Of one expression with all names at what they stand for; a doubling of doublings has billions."""
@@ -14,15 +14,8 @@ MOST_PARTS = 2000
 Pair = tuple[str | None, ast.expr | None, ast.expr]
 """An entry's name where it is literal, its key, its value; without both it is ``**value``."""
 
-_CONDITIONAL = (ast.If, ast.For, ast.AsyncFor, ast.While, ast.Try, ast.Match, ast.ExceptHandler)
-
-
-@dataclass(frozen=True, slots=True)
-class Entries:
-    """A mapping's entries by name; with ``hides_some`` there may be others."""
-
-    nodes: Mapping[str, ast.expr] = field(default_factory=dict)
-    hides_some: bool = False
+CONDITIONAL = (ast.If, ast.For, ast.AsyncFor, ast.While, ast.Try, ast.Match, ast.ExceptHandler)
+"""What may be passed over when the code runs."""
 
 
 class Mappings:
@@ -45,10 +38,12 @@ class Mappings:
     def _entries(self, node: ast.expr | None, depth: int) -> Entries:
         if node is None:
             return Entries()
-        meant = self._module.meant(node)
         self._left -= 1
         if depth > DEEPEST or self._left < 0:
             return Entries(hides_some=True)
+        if isinstance(node, ast.Name) and (given := self._module.keywords_of(node.id)) is not None:
+            return self._together([(each.arg, None, each.value) for each in given], depth)
+        meant = self._module.meant(node)
         found = self._written(meant, depth)
         while isinstance(node, ast.Name) and node is not meant:
             found = self._changed(found, node.id, depth)
@@ -69,6 +64,11 @@ class Mappings:
             return Entries({**one.nodes, **other.nodes}, one.hides_some or other.hides_some)
         if isinstance(node, ast.Call) and (made := self._module.returned_by(node)) is not None:
             return self._entries(made, depth + 1)
+        if isinstance(node, ast.Call) and (fields := dumped(self._module, node)) is not None:
+            return fields
+        if isinstance(node, ast.Attribute):
+            held = field_of(self._module, node)
+            return Entries(hides_some=True) if held is None else self._entries(held, depth + 1)
         return Entries(hides_some=True)
 
     def _together(self, pairs: list[Pair], depth: int) -> Entries:
@@ -100,7 +100,7 @@ class Mappings:
                 found.clear()
                 hides = True
             always = not any(
-                isinstance(each, _CONDITIONAL) for each in self._module.around(change.node)
+                isinstance(each, CONDITIONAL) for each in self._module.around(change.node)
             )
             for key, value in said.nodes.items():
                 if always and key not in seen:

@@ -1,4 +1,4 @@
-"""Syntax of a newer Python than the one that runs, in an older spelling of the same lines.
+"""Texts as syntax trees, if need be of newer syntax in an older spelling of the same lines.
 
 Only what stands in the way of a tree is rewritten: type parameters and ``type`` statements
 (PEP 695), ``except`` without parentheses (PEP 758) and template strings (PEP 750). Lines stay
@@ -7,7 +7,11 @@ where they are.
 
 from __future__ import annotations
 
+import ast
+import contextlib
 import re
+import sys
+import warnings
 
 _HEADER = re.compile(r"^[ \t]*(?:async[ \t]+def|def|class|type)[ \t]+\w+[ \t]*\[", re.MULTILINE)
 _TYPE = re.compile(r"^([ \t]*)type[ \t]+(\w+)[ \t]*(?==)", re.MULTILINE)
@@ -18,6 +22,33 @@ _EXCEPT = re.compile(
 _TEMPLATE = re.compile(r"""(?<![\w"'])(r?)t(r?)(?=["'])""", re.IGNORECASE)
 LONGEST = 2_000
 """Characters between the brackets of type parameters."""
+
+
+_NOT_PARSED = (SyntaxError, ValueError, RecursionError, MemoryError)
+
+
+class NotPython(ValueError):  # noqa: N818 - it is said, not raised further
+    """Why a file is not Python, and the line."""
+
+    def __init__(self, why: str, line: int) -> None:
+        super().__init__(why)
+        self.line = line
+
+
+def tree_of(text: str) -> ast.Module:
+    """The tree, if need be of newer syntax in an older spelling. Raises `NotPython`."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of strange escapes, for instance: not our matter
+        try:
+            return ast.parse(text)
+        except SyntaxError as error:
+            with contextlib.suppress(*_NOT_PARSED):
+                return ast.parse(in_older_syntax(text))
+            running = f"{sys.version_info.major}.{sys.version_info.minor}"
+            why = f"not Python, or newer than the {running} that reads it"
+            raise NotPython(f"{why}: {type(error).__name__}", error.lineno or 0) from None
+        except _NOT_PARSED as error:
+            raise NotPython(f"not Python: {type(error).__name__}", 0) from None
 
 
 def in_older_syntax(text: str) -> str:

@@ -17,7 +17,6 @@ from harness.audit.loaders.python.connections import (
     PSYCOPG,
     PSYCOPG2,
     connected,
-    url_of,
 )
 from harness.audit.loaders.python.engines import configured_engine, engine
 from harness.audit.loaders.python.expressions import Expressions
@@ -31,6 +30,7 @@ from harness.audit.loaders.python.making import (
 )
 from harness.audit.loaders.python.mappings import Entries
 from harness.audit.loaders.python.syntax import Module, last_name
+from harness.audit.loaders.python.urls import Url, url_of
 from harness.audit.parts import Implementation, Pool
 from harness.audit.values import Place, Value
 
@@ -117,17 +117,21 @@ def psycopg_pool(
 
 
 def _asyncpg(making: Making, call: ast.Call) -> Pool | None:
-    """``create_pool``: ten connections at once, and whoever waits for one waits for ever."""
-    place = making.place
-    url = url_of(making.expressions, making.argument("dsn", call), place)
-    if url.is_another:
-        return None
+    """``create_pool``: ten connections at once, where nothing is said."""
+    url = url_of(making.expressions, making.argument("dsn", call), making.place)
     given = Given(making, ASYNCPG)
+    sizes = given.number("min_size", 10.0), given.number("max_size", 10.0)
+    return None if url.is_another else asyncpg_pool(making, url, sizes)
+
+
+def asyncpg_pool(making: Making, url: Url, sizes: tuple[Value[float], Value[float]]) -> Pool:
+    """A pool of asyncpg, of so many connections: whoever waits for one waits for ever."""
+    place, given = making.place, Given(making, ASYNCPG)
     return Pool(
         implementation="asyncpg",
-        size=given.number("max_size", 10.0),
+        size=sizes[1],
         max_overflow=Value.default(0.0, ASYNCPG, place),
-        min_size=given.number("min_size", 10.0),
+        min_size=sizes[0],
         max_waiting=Value.default(math.inf, ASYNCPG, place),
         timeout_s=_acquired_within(making.expressions, place),
         # It ends connections that were idle for so long, which is what a recycle is for.

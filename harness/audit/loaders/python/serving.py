@@ -179,7 +179,7 @@ def _uvicorn(module: Module, call: ast.Call) -> Runtime:
     threads = _limiter(module)
     if limit is not None:
         threads = expressions.number(limit, "limit_concurrency", math.inf)
-    elif not threads.is_known and any(_applications(module)):
+    elif threads.place is None and any(_applications(module)):
         threads = Value.default(ANYIO_THREADS, ANYIO, place)
     return Runtime(
         place=place,
@@ -228,11 +228,14 @@ def _applications(module: Module) -> Iterator[ast.Call]:
 def _application(module: Module, call: ast.Call) -> Runtime:
     """An application of FastAPI or Starlette, whoever serves it."""
     place = module.place(call, last_name(call.func))
+    threads = _limiter(module)
+    if threads.place is None:
+        threads = Value.default(ANYIO_THREADS, ANYIO, place)
     return Runtime(
         place=place,
         folder=folder_of(module.file.name),
         processes=Value.unknown(f"nothing says how many processes serve {module.file.name}", place),
-        threads=_limiter(module).or_else(Value.default(ANYIO_THREADS, ANYIO, place)),
+        threads=threads,
         serves=_yes(place),
     )
 

@@ -3,28 +3,25 @@
 from __future__ import annotations
 
 import ast
-import contextlib
-import sys
-import warnings
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
-from harness.audit.loaders.python.newer import in_older_syntax
+from harness.audit.loaders.python.newer import NotPython as NotPython
+from harness.audit.loaders.python.newer import tree_of
 from harness.audit.sources import SourceFile
 from harness.audit.values import Place
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
-_NOT_PARSED = (SyntaxError, ValueError, RecursionError, MemoryError)
 DEEPEST = 40
 """Of expressions and references in one another; what is deeper is not understood."""
 
 
-class NotPython(ValueError):  # noqa: N818 - it is said, not raised further
-    """Why a file is not Python, and the line."""
+@dataclass(frozen=True, slots=True)
+class Entries:
+    """A mapping's entries by name; with ``hides_some`` there may be others."""
 
-    def __init__(self, why: str, line: int) -> None:
-        super().__init__(why)
-        self.line = line
+    nodes: Mapping[str, ast.expr] = field(default_factory=dict)
+    hides_some: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +33,24 @@ class Change:
     value: ast.expr | None
 
 
-class Module:
-    """One file's tree. Raises `NotPython`."""
+@dataclass(frozen=True, slots=True)
+class Brought:
+    """A definition of another file, which this one imports by its name."""
 
-    def __init__(self, file: SourceFile) -> None:
+    name: str
+    statement: ast.stmt
+    file: str
+
+
+class Module:
+    """One file's tree, with what is ``brought`` into it. Raises `NotPython`."""
+
+    def __init__(self, file: SourceFile, brought: Sequence[Brought] = ()) -> None:
         self.file = file
-        self.tree = _tree(file.text)
+        self.tree = tree_of(file.text)
+        self.tree.body[:0] = [each.statement for each in brought]
+        self._brought = frozenset(each.name for each in brought)
+        self._files = {node: each.file for each in brought for node in ast.walk(each.statement)}
         self.imports: dict[str, str] = {}
         """What a name that is imported is called in full: ``sa`` is ``sqlalchemy``."""
 
@@ -53,6 +62,12 @@ class Module:
 
         self.changes: dict[str, list[Change]] = {}
         """What is done to mappings, by name, after they are made."""
+
+        self.names: dict[str, list[ast.Name]] = {}
+        """Where a name is used."""
+
+        self.attributes_set: dict[str, list[ast.Attribute]] = {}
+        """What is set of objects, by the attribute's name."""
 
         self._called: dict[str, list[ast.Call]] = {}
         self.calls: list[ast.Call] = []
@@ -76,6 +91,11 @@ class Module:
         elif isinstance(node, ast.Name):
             if isinstance(node.ctx, ast.Store):
                 self._bind(node.id, self._assigned_to(node))
+            else:
+                self.names.setdefault(node.id, []).append(node)
+        elif isinstance(node, ast.Attribute):
+            if not isinstance(node.ctx, ast.Load):
+                self.attributes_set.setdefault(node.attr, []).append(node)
         elif isinstance(node, ast.arg):
             self._bind(node.arg, None)
             self.parameters[node.arg] = node
@@ -87,6 +107,8 @@ class Module:
         elif isinstance(node, ast.ImportFrom):
             for each in node.names:
                 name = each.asname or each.name
+                if name in self._brought:
+                    continue
                 self.imports[name] = f"{'.' * node.level}{node.module or ''}.{each.name}"
                 self._bind(name, None)
         elif isinstance(node, ast.ClassDef):
@@ -140,20 +162,52 @@ class Module:
 
     def _passed(self, parameter: ast.arg) -> ast.expr | None:
         function = self.function_of(parameter)
-        if not isinstance(function, Function) or self.bound.get(function.name) != [None]:
+        call = self._only_call(function)
+        if not isinstance(function, Function) or call is None:
             return None
-        calls = self._called.get(function.name, ())
-        if len(calls) != 1 or any(isinstance(each, ast.Starred) for each in calls[0].args):
+        if any(isinstance(each, ast.Starred) for each in call.args):
             return None
-        if any(each.arg is None for each in calls[0].keywords):
+        if any(each.arg is None for each in call.keywords):
             return None
         positional = [*function.args.posonlyargs, *function.args.args]
-        if parameter in positional and positional.index(parameter) < len(calls[0].args):
-            return calls[0].args[positional.index(parameter)]
-        return keyword(calls[0], parameter.arg) or dict(defaults_of(function)).get(parameter)
+        positional = positional[1:] if function.name == "__init__" else positional
+        if parameter in positional and positional.index(parameter) < len(call.args):
+            return call.args[positional.index(parameter)]
+        return keyword(call, parameter.arg) or dict(defaults_of(function)).get(parameter)
+
+    def _only_call(self, function: ast.AST | None) -> ast.Call | None:
+        """The one call of a function, or of the class whose ``__init__`` it is, in this file."""
+        if not isinstance(function, Function):
+            return None
+        name = function.name
+        if name == "__init__" and isinstance(owner := self._parents.get(function), ast.ClassDef):
+            name = owner.name
+        calls = self._called.get(name, ())
+        return calls[0] if self.bound.get(name) == [None] and len(calls) == 1 else None
+
+    def keywords_of(self, name: str) -> list[ast.keyword] | None:
+        """What ``**name`` of a function's parameters is, where the function is called once."""
+        parameter = self.parameters.get(name)
+        function = None if parameter is None else self.function_of(parameter)
+        call = self._only_call(function)
+        if not isinstance(function, Function) or function.args.kwarg is not parameter:
+            return None
+        if call is None or len(self.bound.get(name, ())) != 1:
+            return None
+        named = {each.arg for each, _ in defaults_of(function)}
+        return [each for each in call.keywords if each.arg not in named]
+
+    def owner_of(self, node: ast.AST) -> ast.ClassDef | None:
+        """The class in whose method ``node`` stands."""
+        return next((each for each in self.around(node) if isinstance(each, ast.ClassDef)), None)
 
     def returned_by(self, call: ast.Call) -> ast.expr | None:
         """What a function of this file returns, where it does so at one place."""
+        owner = self.owner_of(call) if is_own(call.func) else None
+        if owner is not None and isinstance(call.func, ast.Attribute):
+            named = [each for each in owner.body if isinstance(each, Function)]
+            methods = [each for each in named if each.name == call.func.attr]
+            return returned_at_once(methods[0]) if len(methods) == 1 else None
         name = call.func.id if isinstance(call.func, ast.Name) else ""
         if self.bound.get(name) != [None]:
             return None
@@ -182,6 +236,11 @@ class Module:
         """Whether what is called is ``name`` of one of these packages, by the file's imports."""
         full = self.qualified(node)
         return full.rpartition(".")[2] == name and full.partition(".")[0] in packages
+
+    def in_place_of(self, node: ast.Call, other: ast.Call) -> ast.Call:
+        """A call that means the same as one of the file, at its place."""
+        self._parents[other] = self._parents[node]
+        return ast.copy_location(other, node)
 
     def parent(self, node: ast.AST) -> ast.AST | None:
         """What it stands in directly."""
@@ -212,23 +271,13 @@ class Module:
 
     def place(self, node: ast.AST, key: str = "") -> Place:
         """The line of ``node``."""
-        return Place(self.file.name, getattr(node, "lineno", 0), key)
+        file = self._files.get(node, self.file.name)
+        return Place(file, getattr(node, "lineno", 0), key)
 
 
-def _tree(text: str) -> ast.Module:
-    """The tree, if need be of newer syntax in an older spelling. Raises `NotPython`."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of strange escapes, for instance: not our matter
-        try:
-            return ast.parse(text)
-        except SyntaxError as error:
-            with contextlib.suppress(*_NOT_PARSED):
-                return ast.parse(in_older_syntax(text))
-            running = f"{sys.version_info.major}.{sys.version_info.minor}"
-            why = f"not Python, or newer than the {running} that reads it"
-            raise NotPython(f"{why}: {type(error).__name__}", error.lineno or 0) from None
-        except _NOT_PARSED as error:
-            raise NotPython(f"not Python: {type(error).__name__}", 0) from None
+def is_own(node: ast.expr) -> bool:
+    """``self.x`` or ``cls.x``."""
+    return isinstance(node, ast.Attribute) and last_name(node.value) in ("self", "cls")
 
 
 def last_name(node: ast.expr) -> str:

@@ -7,7 +7,7 @@ from 0.106 to 0.117). Source: https://fastapi.tiangolo.com/advanced/advanced-dep
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from harness.audit.loaders.python.holding import Sources, given_session, is_held
 from harness.audit.loaders.python.syntax import (
@@ -24,6 +24,9 @@ _ROUTES = frozenset({"get", "post", "put", "patch", "delete", "api_route", "rout
 _STREAMS = frozenset({"StreamingResponse", "EventSourceResponse"})
 _IN_MEMORY = frozenset({"BytesIO", "StringIO"})
 
+Given = Callable[[Module, Function], str]
+"""Tells the parameter in which a function is given a session; "" for none."""
+
 
 def _is_endpoint(function: Function) -> bool:
     return any(
@@ -34,17 +37,15 @@ def _is_endpoint(function: Function) -> bool:
     )
 
 
-def over_teardown(module: Module) -> Iterator[Use]:
+def over_teardown(module: Module, given: Given = given_session) -> Iterator[Use]:
     """An endpoint that still has its session while it streams, or while background tasks run.
 
     FastAPI ends a dependency with ``yield`` after the answer is sent and the tasks are done (not
     so from 0.106 to 0.117). Source:
     https://fastapi.tiangolo.com/advanced/advanced-dependencies/
     """
-    if "Depends" not in module.file.text:
-        return
     for function in module.functions:
-        session = given_session(module, function) if _is_endpoint(function) else ""
+        session = given(module, function) if _is_endpoint(function) else ""
         if not session:
             continue
         for stream in (each for each in inside(function) if _is_streamed(each)):

@@ -8,15 +8,19 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
-from pathlib import PurePath
 
 from harness.audit.loaders.python.forks import disposes
 from harness.audit.loaders.python.holding import Held, Sources, given_session, is_held
+from harness.audit.loaders.python.imports import imported, module_path
 from harness.audit.loaders.python.making import ENGINES, POOLS, made
 from harness.audit.loaders.python.syntax import Function, Module, keyword, last_name
-from harness.audit.loaders.python.teardowns import in_middleware, over_teardown
+from harness.audit.loaders.python.teardowns import Given, in_middleware, over_teardown
 from harness.audit.parts import Use
 from harness.audit.reading import Calling, Taking
+
+_FOR_LATER = frozenset({"create_task", "ensure_future", "start_soon", "submit"})
+MOST_CALLS = 4
+"""Of functions on the way to a connection."""
 
 _FORKING = frozenset({"Process", "Pool", "ProcessPoolExecutor"})
 
@@ -26,7 +30,7 @@ def uses(module: Module) -> tuple[Use, ...]:
     makers = {id(call): name for call, name in made(module)}
     sources = Sources(module, makers)
     found = [
-        *_nested(module, sources),
+        *nested(module, sources),
         *_through_helpers(module, sources),
         *over_teardown(module),
         *in_middleware(module, sources),
@@ -37,18 +41,20 @@ def uses(module: Module) -> tuple[Use, ...]:
     return tuple(sorted(set(found), key=lambda use: (use.place, use.practice)))
 
 
-def _nested(module: Module, sources: Sources) -> Iterator[Use]:
+def nested(module: Module, sources: Sources, session: Given = given_session) -> Iterator[Use]:
     """A second connection while the first is held, in one function."""
     for function in module.functions:
-        given = given_session(module, function)
+        given = session(module, function)
+        if session is not given_session and not given:
+            continue  # what it does is no matter of the session that is asked about
         for taken, above in _withs(function, sources):
             alike = [each for each in above if sources.are_one(each, taken)]
             if alike:
                 yield _second(module, taken, len(alike) + 1)
             elif not above and given and is_held(function, given, taken.node):
-                session = Held("", "session", taken.node)
+                first = Held("", "session", taken.node)
                 if taken.kind != "pool" and (
-                    taken.kind == "session" or sources.are_one(session, taken)
+                    taken.kind == "session" or sources.are_one(first, taken)
                 ):
                     yield _second(module, taken, 2)
 
@@ -61,29 +67,56 @@ def _second(module: Module, taken: Held, connections: int) -> Use:
 
 def _through_helpers(module: Module, sources: Sources) -> Iterator[Use]:
     """A connection is held, and a function of this file that takes one of its own is called."""
-    takes = {
-        function.name: [taken for taken, above in _withs(function, sources) if not above]
-        for function in module.functions
-    }
+    takes = {function.name: own for function, own in _taken(module, sources).items()}
     for function in module.functions:
         for node, above in _held(function, sources):
             if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name) or not above:
                 continue
-            own = takes.get(node.func.id, ())
+            own = () if _is_for_later(module, node) else takes.get(node.func.id, ())
             held = above[-1]
             if any(taken.kind != "session" and sources.are_one(held, taken) for taken in own):
                 yield _second(module, Held(held.source, held.kind, node), len(above) + 1)
 
 
+def _taken(module: Module, sources: Sources) -> dict[Function, list[Held]]:
+    """What each function takes of its own, by itself or by others of this file that it calls."""
+    takes = {
+        function: [taken for taken, above in _withs(function, sources) if not above]
+        for function in module.functions
+    }
+    if not any(takes.values()):
+        return takes
+    calls: dict[Function, set[str]] = {}
+    named = {function.name: function for function in module.functions}
+    for function in module.functions:
+        calls[function] = {
+            node.func.id
+            for node, above in _held(function, sources)
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and not above
+            if not _is_for_later(module, node) and not _is_conditional(module, node)
+        }
+    for _ in range(MOST_CALLS):
+        for function, called in calls.items():
+            further = [taken for each in called & named.keys() for taken in takes[named[each]]]
+            takes[function] += [taken for taken in further if taken not in takes[function]]
+    return takes
+
+
+def _is_for_later(module: Module, call: ast.Call) -> bool:
+    """Whether nobody waits for it here: ``create_task(record())``."""
+    above = module.parent(call)
+    return isinstance(above, ast.Call) and last_name(above.func) in _FOR_LATER
+
+
 def takings(module: Module) -> tuple[Taking, ...]:
     """Functions of this file that take a connection, whatever they are given."""
-    sources = _sources(module)
+    takes = _taken(module, _sources(module))
     found = {
         Taking(f"{module_path(module.file.name)}/{function.name}", _path_of(module, taken.source))
         for function in module.functions
         if module.function_of(function) is None
-        for taken, above in _withs(function, sources)
-        if not above and taken.kind != "session" and not _is_conditional(module, taken.node)
+        for taken in takes[function]
+        if taken.kind != "session" and not _is_conditional(module, taken.node)
     }
     return tuple(sorted(found, key=lambda each: (each.function, each.pool)))
 
@@ -102,7 +135,7 @@ def callings(module: Module) -> tuple[Calling, ...]:
             if isinstance(first, ast.Name) and first.id in module.imports:
                 held = above[-1]
                 use = _second(module, Held(held.source, held.kind, node), len(above) + 1)
-                called = _imported(module, module.qualified(node.func))
+                called = imported(module, module.qualified(node.func))
                 found.append(Calling(called, _path_of(module, held.source), use))
     return tuple(found)
 
@@ -121,29 +154,11 @@ def _is_conditional(module: Module, node: ast.AST) -> bool:
     return False
 
 
-def module_path(file: str) -> str:
-    """``app/db`` of ``app/db.py``, ``app`` of ``app/__init__.py``."""
-    path = PurePath(file.removesuffix(".py"))
-    return (path.parent if path.name == "__init__" else path).as_posix()
-
-
 def _path_of(module: Module, name: str) -> str:
     """What a name of this file stands for: what it imports, or its own."""
     if name in module.imports:
-        return _imported(module, module.imports[name])
+        return imported(module, module.imports[name])
     return f"{module_path(module.file.name)}/{name}"
-
-
-def _imported(module: Module, full: str) -> str:
-    """A full name as a path; a relative one begins where the file stands."""
-    name = full.lstrip(".")
-    level = len(full) - len(name)
-    if not level:
-        return name.replace(".", "/")
-    folder = PurePath(module.file.name).parent
-    for _ in range(level - 1):
-        folder = folder.parent
-    return (folder / name.replace(".", "/")).as_posix()
 
 
 def _withs(function: Function, sources: Sources) -> Iterator[tuple[Held, tuple[Held, ...]]]:

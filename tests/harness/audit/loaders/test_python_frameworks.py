@@ -139,6 +139,44 @@ def test_flask_without_options_has_the_defaults() -> None:
     assert pools(text.replace("postgresql", "sqlite")) == {}
 
 
+BINDS = """\
+from flask import Flask
+app.config["SQLALCHEMY_DATABASE_URI"] = "postgresql://db/app"
+app.config["SQLALCHEMY_ENGINE_OPTIONS"] = {"pool_size": 8}
+app.config["SQLALCHEMY_BINDS"] = {
+    "reports": "postgresql://reports/app",
+    "jobs": {"url": "postgresql://jobs/app", "pool_size": 3},
+    "cache": "sqlite:///cache.db",
+}
+"""
+
+
+def test_flask_has_an_engine_for_each_bind() -> None:
+    found = pools(BINDS)
+    assert found.keys() == {"SQLAlchemy", "reports", "jobs"}
+    assert [each.size.known for each in found.values()] == [8, 8, 3]
+    hosts = [each.target.host.known for each in found.values()]
+    assert hosts == ["db", "reports", "jobs"]
+
+
+def test_what_only_an_older_flask_sqlalchemy_reads_is_not_known() -> None:
+    text = 'from flask import Flask\napp.config["SQLALCHEMY_DATABASE_URI"] = "postgresql://db/x"\n'
+    found = pools(f'{text}app.config["SQLALCHEMY_POOL_SIZE"] = 8\n')["SQLAlchemy"]
+    assert not found.size.is_known
+    assert "before Flask-SQLAlchemy 3" in found.size.why
+    assert found.max_overflow.known == 10
+
+
+def test_a_settings_module_that_names_a_url_only_gives_it_away() -> None:
+    text = 'import os\nSQLALCHEMY_DATABASE_URI = os.environ["DATABASE_URL"]\n'
+    (code,) = read(python, "srv/config.py", text).codes
+    (pool,) = code.pools
+    assert code.given, "to code that makes a pool, where there is any"
+    assert (pool.implementation, pool.size.known) == ("sqlalchemy", 5)
+    text = text.replace('os.environ["DATABASE_URL"]', '"sqlite:///x.db"')
+    assert read(python, "srv/config.py", text).codes == ()
+
+
 def test_a_settings_class_of_another_framework_makes_no_engine() -> None:
     text = (
         "from pydantic_settings import BaseSettings\nclass Settings(BaseSettings):\n"

@@ -453,3 +453,93 @@ def test_synchronous_engines_of_fastapi_have_its_threads() -> None:
 def test_python_that_is_none_is_unread(text: str) -> None:
     (unread,) = python.load(source("broken.py", text)).unread
     assert "not Python" in unread.why
+
+
+ENV_INT = """\
+import os
+def env_int(name, default=3, *, least=1):
+    \"\"\"A number.\"\"\"
+    raw = os.getenv(name, default)
+    return max(int(raw), least)
+"""
+
+
+@pytest.mark.parametrize(
+    ("call", "default", "resolved"),
+    [
+        ('env_int("SIZE", 8)', 8, 20),
+        ('env_int("SIZE")', 3, 20),
+        ('env_int(name="SIZE", default="6")', 6, 20),
+        ('env_int("SIZE", 8, least=25)', 25, 25),
+        ("env_int(*ARGS)", None, None),
+        ('env_int("SIZE", **MORE)', None, None),
+        ('env_int("SIZE", 8, 9)', None, None),
+        ("env_int()", None, None),
+    ],
+)
+def test_a_function_that_only_gives_a_value_is_what_it_gives(
+    call: str, default: float | None, resolved: float | None
+) -> None:
+    found = engine(f"pool_size={call}, pool_timeout=env_int('T', 9)", ENV_INT)
+    assert found.size.known == default
+    assert in_environment(found.size, SIZE="20").known == resolved
+    assert found.timeout_s.known == 9, "each call is given something of its own"
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        "def size(x):\n    if x > 5:\n        return 5\n",
+        "def size(x):\n    x += 1\n    return x\n",
+        "def size(x):\n    a, b = x, x\n    return a\n",
+        "def size(x):\n    return\n",
+        "def size(x):\n    yield x\n",
+        "@cached\ndef size(x):\n    return x\n",
+        "def size(x):\n    return size(x)\n",
+        "def size(x):\n    return size(x + x)\n",
+        "def size(x):\n    return x\ndef size(x):\n    return x + 1\n",
+        "from other import size\n",
+    ],
+)
+def test_one_that_does_more_is_not_followed(function: str) -> None:
+    assert not engine("pool_size=size(8)", function).size.is_known
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        '"postgresql+psycopg2://{}:{}@{}:{}/{}".format(USER, SECRET, HOST, 6432, "shop")',
+        '"postgresql+psycopg2://{0}:{1}@{2}:{3}/shop".format(USER, SECRET, HOST, "6432")',
+        '"postgresql+psycopg2://{u}:{p}@{h}:6432/shop".format(u=USER, p=SECRET, h=HOST)',
+        '"postgresql+psycopg2://%s:%s@%s:%d/shop" % (USER, SECRET, HOST, 6432)',
+        '"postgresql+psycopg2://%(u)s:%(p)s@%(h)s:6432/shop" % {"u": USER, "p": SECRET, "h": HOST}',
+        "TEMPLATE.format(USER, SECRET, HOST)",
+    ],
+)
+def test_a_url_may_be_formatted(url: str) -> None:
+    before = f'{SQLALCHEMY}import os\nUSER, HOST = "shop", "db"\nUSER = "shop"\nHOST = "db"\n'
+    before = before.replace('USER, HOST = "shop", "db"\n', "")
+    before += f'SECRET = "{SECRET}"\nTEMPLATE = "postgresql+psycopg2://{{}}:{{}}@{{}}:6432/shop"\n'
+    loaded = read(python, "app/db.py", f"{before}engine = create_engine({url})\n")
+    assert SECRET not in texts(loaded)
+    (found,) = (each for code in loaded.codes for each in code.pools)
+    target = found.target
+    assert (target.host.known, target.port.known, target.database.known) == ("db", 6432, "shop")
+    assert math.isinf(found.connect_timeout_s.known or 0)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        '"postgresql://{}@{}/shop".format(*PARTS)',
+        '"postgresql://{c.user}@db/shop".format(c=CONFIG)',
+        '"postgresql://{}@{/shop".format(USER)',
+        '"postgresql://%s@%s/shop" % (USER,)',
+        '"postgresql://%s@db/shop" % (USER, USER)',
+        '"postgresql://%(u)s@db/shop" % CONFIG',
+        "TEMPLATE % USER",
+    ],
+)
+def test_one_whose_places_are_not_plain_is_not_known(url: str) -> None:
+    found = pool(f"{SQLALCHEMY}engine = create_engine({url})\n")
+    assert not found.target.host.is_known

@@ -284,3 +284,14 @@ def test_a_histogram_has_a_last_bucket(arguments: str, last: float | None) -> No
 def test_other_histograms_are_none() -> None:
     text = "from opentelemetry import Histogram\n# prometheus_client\nHistogram('x_seconds', 'x')\n"
     assert read(python, "metrics.py", text).histograms == ()
+
+
+def test_a_limit_that_a_setting_says_is_no_default() -> None:
+    limit = (
+        "from fastapi import FastAPI\nimport anyio\nfrom conf import settings\napp = FastAPI()\n"
+    )
+    limit += "anyio.to_thread.current_default_thread_limiter().total_tokens = settings.THREADS\n"
+    found = runtime(limit, "srv/app/main.py")
+    assert found.threads.known is None
+    assert found.threads.variable is not None
+    assert found.threads.variable.name == "THREADS"

@@ -263,6 +263,19 @@ async def seen(user):
 async def noted(connection, user):
     await connection.execute("INSERT INTO notes VALUES (1)")
 
+async def told(user):
+    await seen(user)
+
+async def twice(user):
+    await told(user)
+
+async def maybe(user):
+    if user.is_new:
+        await seen(user)
+
+async def later(user):
+    asyncio.create_task(seen(user))
+
 async def rename(request):
     async with pool.connection() as connection:
         await connection.execute("UPDATE members SET name = 1")
@@ -272,11 +285,19 @@ async def rename(request):
 
 @pytest.mark.parametrize(
     ("call", "practices"),
-    [("seen(1)", ["nested-checkout"]), ("noted(connection, 1)", []), ("elsewhere(1)", [])],
+    [
+        ("seen(1)", ["nested-checkout"]),
+        ("twice(1)", ["nested-checkout"]),
+        ("maybe(1)", []),
+        ("asyncio.create_task(seen(1))", []),
+        ("later(1)", []),
+        ("noted(connection, 1)", []),
+        ("elsewhere(1)", []),
+    ],
 )
 def test_a_helper_of_the_file_may_take_the_second_connection(
     call: str, practices: list[str]
 ) -> None:
     found = uses(HELPERS.format(call=call), head="")
     assert [each[0] for each in found] == practices
-    assert all(each[1] == 13 for each in found), "where it is called"
+    assert all(each[1] == 26 for each in found), "where it is called"
