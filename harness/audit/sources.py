@@ -8,7 +8,7 @@ import stat
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from harness.audit.finding import Unread
 from harness.errors import UsageError
@@ -18,11 +18,18 @@ MAX_BYTES = 1_000_000
 
 BINARY = "binary, not text"
 TOO_LARGE = f"larger than {MAX_BYTES:,} bytes"
+LARGE_DATA = f"{TOO_LARGE}, and not called like configuration"
+MAX_LOCK_BYTES = 10 * MAX_BYTES
+"""Lock files are written by programs, and list hundreds of packages with every hash."""
+
+UNREMARKABLE = frozenset({BINARY, LARGE_DATA})
+"""Why nobody expects a file to be read."""
 NO_FILE = "a pipe, a socket or a device, not a file"
 
 TEXTUAL = frozenset(
     {
-        *(".cfg", ".conf", ".env", ".ini", ".json", ".properties", ".py", ".service", ".sh"),
+        *(".cfg", ".conf", ".env", ".ini", ".json", ".lock", ".properties", ".py", ".service"),
+        ".sh",
         *(".sql", ".toml", ".txt", ".yaml", ".yml"),
     }
 )
@@ -186,6 +193,15 @@ def _count(root: Path) -> int:
     return count
 
 
+def max_bytes(path: PurePath) -> int:
+    """How large a file may be that is read."""
+    return MAX_LOCK_BYTES if path.suffix == ".lock" else MAX_BYTES
+
+
+def _is_textual(path: PurePath) -> bool:
+    return path.suffix in TEXTUAL or path.name in TEXTUAL
+
+
 def read(path: Path, name: str) -> SourceFile | Unread:
     """The file as text, or why it is none that could be understood."""
     try:
@@ -193,16 +209,15 @@ def read(path: Path, name: str) -> SourceFile | Unread:
         if not stat.S_ISREG(path.stat().st_mode):
             return Unread(name, NO_FILE)
         with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
+            data = file.read(max_bytes(path) + 1)
     except OSError as error:
         return Unread(name, f"cannot be read: {error.strerror}")
     if data.startswith(UTF_16):
         return Unread(name, "UTF-16, not UTF-8: save it as UTF-8")
     if b"\0" in data:
-        textual = path.suffix in TEXTUAL or path.name in TEXTUAL
-        return Unread(name, "has zero bytes, as no text has" if textual else BINARY)
-    if len(data) > MAX_BYTES:
-        return Unread(name, TOO_LARGE)
+        return Unread(name, "has zero bytes, as no text has" if _is_textual(path) else BINARY)
+    if len(data) > max_bytes(path):
+        return Unread(name, TOO_LARGE if _is_textual(path) else LARGE_DATA)
     try:
         return SourceFile(path, name, data.decode("utf-8-sig"))
     except UnicodeDecodeError as error:

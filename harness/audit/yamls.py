@@ -86,7 +86,7 @@ class Item:
 def documents(text: str) -> list[Item]:
     """Every document of a file. Raises `NotReadable`."""
     try:
-        nodes = list(yaml.compose_all(text, Loader=_FAST))
+        nodes = _nodes(text)
         budget = [MOST_NODES]
         return [_item(node, budget, frozenset()) for node in nodes if node is not None]
     except yaml.MarkedYAMLError as error:
@@ -96,6 +96,28 @@ def documents(text: str) -> list[Item]:
         raise NotReadable(f"not valid YAML: {problem}", mark.line + 1 if mark else 0) from None
     except (yaml.YAMLError, RecursionError, UnicodeError) as error:
         raise NotReadable(f"not valid YAML: {type(error).__name__}") from None
+
+
+class _Anchors(yaml.SafeLoader):
+    """An alias stands for the nearest node before it that has its anchor, as YAML 1.2 says (7.1).
+
+    PyYAML refuses an anchor that is set twice.
+    """
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        event: Any = self.peek_event()  # type: ignore[no-untyped-call]
+        if not isinstance(event, yaml.AliasEvent):
+            self.anchors.pop(event.anchor, None)
+        return super().compose_node(parent, index)
+
+
+def _nodes(text: str) -> list[yaml.Node | None]:
+    try:
+        return list(yaml.compose_all(text, Loader=_FAST))
+    except yaml.composer.ComposerError as error:
+        if error.problem != "second occurrence":
+            raise
+        return list(yaml.compose_all(text, Loader=_Anchors))
 
 
 def _item(node: yaml.Node, budget: list[int], above: frozenset[int], key_line: int = 0) -> Item:

@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from harness.audit.finding import Unread
 from harness.audit.loaders.database_urls import is_postgresql, target_from
+from harness.audit.loaders.pool_sections import IN_A_POOL, SQLALCHEMY, URLS, Section, sections_of
 from harness.audit.loaders.secrets import without_secrets
 from harness.audit.parts import Implementation, Pool, Target
 from harness.audit.reading import (
@@ -52,30 +52,11 @@ _NOT_OURS = frozenset(
     {"package.json", "package-lock.json", "composer.json", "composer.lock", "pyproject.toml",
      "Cargo.toml", "pnpm-lock.yaml", "tsconfig.json", "poetry.lock", "uv.lock", "Pipfile.lock"}
 )  # fmt: skip
-_FOREIGN = re.compile(
-    r"redis|cache|celery|broker|rabbit|amqp|kafka|mongo|mysql|maria|elastic|sqlite|http|thread"
-    r"|worker|memcache|ldap|smtp|grpc|clickhouse|cassandra|oracle|mssql",
-    re.IGNORECASE,
-)
-"""Sections whose pools are somebody else's."""
-
-_DATABASE_SECTION = re.compile(
-    r"(^|[._-])(database|databases|db|postgres|postgresql|pg|psql|sqlalchemy|datasource"
-    r"|data_source|engine|sql|orm)\d*($|[._-])",
-    re.IGNORECASE,
-)
-_POOL_SECTION = re.compile(r"^(connection_?|conn_?|db_?)?pool(_?(options|settings|config))?$", re.I)
-_DEEPEST = 6
-_SQLALCHEMY = frozenset({"maxoverflow", "poolrecycle", "poolpreping", "pooluselifo"})
-_STRONG = _SQLALCHEMY | {
-    "poolsize", "pooltimeout", "maxwaiting", "maxpoolsize", "minpoolsize", "maximumpoolsize",
-    "connectiontimeoutmillis", "idletimeoutmillis",
-}  # fmt: skip
-_IN_A_POOL = frozenset({"size", "max", "maxsize", "maxconnections", "limit"})
 _SIZES = ("poolsize", "maxpoolsize", "maximumpoolsize", "poolmaxsize", "poolmax", "maxsize")
 _MOST = frozenset({"max", "maxsize", "maxpoolsize", "maxconnections", "poolmax", "poolmaxsize"})
-_URLS = ("url", "uri", "dsn", "databaseurl", "databaseuri", "connectionstring", "connectionurl",
-         "sqlalchemydatabaseuri", "sqlalchemyurl", "postgresdsn", "postgresurl")  # fmt: skip
+_PGCAT = re.compile(r"^\[pools\.[^\]\n]+\.(users|shards)\.\d+\]", re.MULTILINE)
+"""A pooler's, whose pools are no program's."""
+
 WHOSE_IS_NOT_SEEN = "the configuration does not say, and whose defaults hold is not to be seen"
 _UNIT_IS_NOT_SEEN = "its unit is not to be seen"
 
@@ -91,7 +72,7 @@ def recognises(file: SourceFile) -> bool:
     if _KEYS.search(file.text) is None or _DATABASE.search(file.text) is None:
         return False
     try:
-        return any(True for document in documents_of(file) for _ in _sections(document))
+        return any(True for document in documents_of(file) for _ in sections_of(document))
     except NotReadable:
         # Nothing says that it would have been one.
         return False
@@ -99,8 +80,10 @@ def recognises(file: SourceFile) -> bool:
 
 def load(file: SourceFile) -> Reading:
     """A pool for each section that sizes one."""
+    if _PGCAT.search(file.text) is not None:
+        return Reading(unread=(Unread(file.name, "PgCat's: of poolers, PgBouncer is judged"),))
     try:
-        found = [each for document in documents_of(file) for each in _sections(document)]
+        found = [each for document in documents_of(file) for each in sections_of(document)]
     except NotReadable as error:
         return Reading(unread=(Unread(file.name, str(error), error.line),))
     pools = tuple(pool for section in found if (pool := _pool(file, section)) is not None)
@@ -114,22 +97,7 @@ def load(file: SourceFile) -> Reading:
     return Reading(codes=(code,) if pools else ())
 
 
-@dataclass(frozen=True, slots=True)
-class _Section:
-    """A mapping that sizes a pool: its values by their names without ``_`` and ``-``.
-
-    What stands around it (the database's address) is in ``around``.
-    """
-
-    path: tuple[str, ...]
-    line: int
-    own: Mapping[str, Item]
-    around: Mapping[str, Item]
-    named: Mapping[str, Item]
-    """All of them by their names as they are spelt; its own hold."""
-
-
-def _said(file: SourceFile, section: _Section) -> Settings:
+def _said(file: SourceFile, section: Section) -> Settings:
     """Its settings as they are spelt, without secrets."""
     return without_secrets(
         {
@@ -139,51 +107,7 @@ def _said(file: SourceFile, section: _Section) -> Settings:
     )
 
 
-def _sections(document: Item) -> Iterator[_Section]:
-    """Every section that does; a Kubernetes object is a loader of its own's."""
-    if document.get("apiVersion") is not None or document.get("openapi") is not None:
-        return
-    yield from _below(document, (), {})
-
-
-def _below(item: Item, path: tuple[str, ...], above: Mapping[str, Item]) -> Iterator[_Section]:
-    if len(path) > _DEEPEST or any(_FOREIGN.search(part) for part in path):
-        return
-    for each in item.items or ():
-        yield from _below(each, path, above)
-    if item.fields is None:
-        return
-    texts = {key: each for key, each in item.fields.items() if each.text is not None}
-    own = {_bare(key): each for key, each in texts.items()}
-    around = {_bare(key): each for key, each in above.items()}
-    if path and _sizes_a_pool(path, own, around):
-        yield _Section(path, item.line, own, around, {**above, **texts})
-    for key, inner in item.fields.items():
-        yield from _below(inner, (*path, key), texts)
-
-
-def _sizes_a_pool(
-    path: tuple[str, ...], own: Mapping[str, Item], above: Mapping[str, Item]
-) -> bool:
-    names = own.keys()
-    if _POOL_SECTION.match(path[-1]):
-        sized = bool(names & (_STRONG | _IN_A_POOL))
-        about = any(_DATABASE_SECTION.search(part) for part in path[:-1]) or _has_url(own, above)
-    else:
-        sized = bool(names & _STRONG) or {"minsize", "maxsize"} <= names
-        about = any(_DATABASE_SECTION.search(part) for part in path) or _has_url(own, above)
-    return sized and about
-
-
-def _has_url(*sections: Mapping[str, Item]) -> bool:
-    return any(is_postgresql(s[key].text or "") for s in sections for key in _URLS if key in s)
-
-
-def _bare(name: str) -> str:
-    return name.lower().replace("_", "").replace("-", "")
-
-
-def _pool(file: SourceFile, section: _Section) -> Pool | None:
+def _pool(file: SourceFile, section: Section) -> Pool | None:
     place = Place(file.name, section.line, ".".join(section.path))
     of = _Of(file, section, place)
     url = of.url()
@@ -197,7 +121,7 @@ def _pool(file: SourceFile, section: _Section) -> Pool | None:
     overflow = of.number("maxoverflow", default=default("max_overflow")).map(
         lambda most: math.inf if most < 0 else most
     )
-    size = of.number(*_SIZES, *(_IN_A_POOL if of.is_pool else ()), default=default("size"))
+    size = of.number(*_SIZES, *(IN_A_POOL if of.is_pool else ()), default=default("size"))
     return Pool(
         name=".".join(section.path),
         place=place,
@@ -250,11 +174,11 @@ _DEFAULTS: Mapping[str, Mapping[str, float]] = {
 }  # fmt: skip
 
 
-def _product(section: _Section) -> tuple[str, Mapping[str, float]]:
+def _product(section: Section) -> tuple[str, Mapping[str, float]]:
     """Whose pool the names are of; "" where they do not tell."""
     names = section.own.keys()
     called = "".join(section.path).lower()
-    if names & _SQLALCHEMY or "sqlalchemy" in called:
+    if names & SQLALCHEMY or "sqlalchemy" in called:
         return _SQLA, _DEFAULTS[_SQLA]
     if "maxwaiting" in names:
         return _PSYCOPG, _DEFAULTS[_PSYCOPG]
@@ -282,11 +206,11 @@ class _Default:
 class _Of:
     """The settings of a section by their names, the first that is there."""
 
-    def __init__(self, file: SourceFile, section: _Section, place: Place) -> None:
+    def __init__(self, file: SourceFile, section: Section, place: Place) -> None:
         self._file = file
         self._section = section
         self._place = place
-        self.is_pool = _POOL_SECTION.match(section.path[-1]) is not None
+        self.is_pool = section.is_pool
 
     def number(self, *names: str, default: Value[float]) -> Value[float]:
         """A number."""
@@ -314,7 +238,7 @@ class _Of:
     def url(self) -> Value[str] | None:
         """The database's URL, where there is one."""
         for section in (self._section.own, self._section.around):
-            for name in _URLS:
+            for name in URLS:
                 if name in section and section[name].text:
                     item = section[name]
                     place = Place(self._file.name, item.line, name)

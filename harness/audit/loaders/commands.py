@@ -97,6 +97,9 @@ def _program(command: Sequence[Word]) -> tuple[str, Sequence[Word]]:
         rest = rest[2:] if rest[0][0] in ("-X", "-W") else rest[1:]
     if rest and rest[0][0] == "-m":
         rest = rest[1:]
+        package = rest[0][0].partition(".")[0] if rest else ""
+        if package in PROGRAMS:  # gunicorn.app.wsgiapp
+            return package, rest[1:]
     if rest and base_name(rest[0][0]) == "manage.py":
         return _managed(rest[1:])
     if rest and base_name(rest[0][0]) in PROGRAMS:

@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import PurePath
 
 from harness.audit.finding import Unread
 from harness.audit.loaders import traefik
-from harness.audit.loaders.commands import Word, located, words_at
+from harness.audit.loaders.commands import Word, located, runtime_of, words_at
 from harness.audit.loaders.containers import Container, incomplete, read, together
 from harness.audit.loaders.extending import Extending, variables
 from harness.audit.reading import ComposeFile, Reading, number, parsed
@@ -64,12 +64,17 @@ def load(file: SourceFile) -> Reading:
 
 def with_others(own: ComposeFile, extending: Extending, templates: Collection[str] = ()) -> Reading:
     """What a file says where others are read as well; ``templates`` are services nobody starts."""
+    services = {
+        name: extending.service(own, name) for name in own.services if name not in templates
+    }
+    built = {
+        each.text_at("image"): each for each in services.values() if each.get("build") is not None
+    }
     return together(
         *(
-            _read(own.source, name, service)
-            for name in own.services
-            if name not in templates
-            and (service := extending.service(own, name)).fields is not None
+            _read(own.source, name, service, built)
+            for name, service in services.items()
+            if service.fields is not None
             and (_TELLING & set(service.fields) or _is_scaled(service))
         )
     )
@@ -86,7 +91,8 @@ def _is_scaled(service: Item) -> bool:
     return service.get("deploy", "replicas") is not None or service.get("scale") is not None
 
 
-def _read(file: SourceFile, name: str, service: Item) -> Reading:
+def _read(file: SourceFile, name: str, service: Item, built: Mapping[str, Item]) -> Reading:
+    """``built`` are the services that build an image, by its name: others may start from it."""
     place = Place(file.name, service.key_line or service.line, name)
     container = Container(
         name=name,
@@ -101,11 +107,12 @@ def _read(file: SourceFile, name: str, service: Item) -> Reading:
         mounts=_mounts(service),
         elsewhere=service.get("env_file") is not None,
     )
+    image = _image(container, service, built)
     found = read(
         container,
         kind=KIND,
-        folder=_folder(file, service),
-        environment_files=_environment_files(file, service),
+        folder=_folder(file, image),
+        environment_files=(*_of_image(file, image), *_environment_files(file, service)),
         surge=_surge(service, place),
     )
     if not (service.get("image") or service.get("build")):
@@ -114,6 +121,16 @@ def _read(file: SourceFile, name: str, service: Item) -> Reading:
     if found.deployments:  # another's labels may lead to what is no part of the chain
         edge = replace(edge, gateways=traefik.labelled(_labels(file, service), container.hosts))
     return together(found, edge)
+
+
+def _image(container: Container, service: Item, built: Mapping[str, Item]) -> Item:
+    """The service that builds its image. What is started from it without a server is not the
+    program: a listener of the same project, or its tests."""
+    other = built.get(container.image)
+    if service.get("build") is not None or other is None:
+        return service
+    started = runtime_of(container.words, container.place, "", container.environment)
+    return other if started is not None and started.serves.is_known else service
 
 
 def _labels(file: SourceFile, service: Item) -> Settings:
@@ -229,22 +246,25 @@ def _folder(file: SourceFile, service: Item) -> str:
     return posixpath.normpath(posixpath.join(folder, own))
 
 
+def _of_image(file: SourceFile, service: Item) -> tuple[str, ...]:
+    """Where its image's own variables are: its Dockerfile."""
+    folder = _folder(file, service)
+    if not folder:
+        return ()
+    dockerfile = service.text_at("build", "dockerfile")
+    context = service.text_at("build", "context") or "."
+    beside = service.get("build", "context") or service.get("build") or service
+    path = posixpath.join(context, dockerfile) if dockerfile else ""
+    path = path and _beside(beside.file or file.name, path)
+    return (path or posixpath.normpath(posixpath.join(folder, "Dockerfile")),)
+
+
 def _environment_files(file: SourceFile, service: Item) -> tuple[str, ...]:
-    """Its image's own variables first: those of its Dockerfile."""
-    image: tuple[str, ...] = ()
-    if folder := _folder(file, service):
-        dockerfile = service.text_at("build", "dockerfile")
-        context = service.text_at("build", "context") or "."
-        beside = service.get("build", "context") or service.get("build") or service
-        path = posixpath.join(context, dockerfile) if dockerfile else ""
-        path = path and _beside(beside.file or file.name, path)
-        image = (path or posixpath.normpath(posixpath.join(folder, "Dockerfile")),)
     said = service.get("env_file")
     if said is None:
-        return image
+        return ()
     items = [said, *(each.get("path") or each for each in said.each())]
-    found = (_beside(each.file or file.name, each.text) for each in items if each.text)
-    return (*image, *found)
+    return tuple(_beside(each.file or file.name, each.text) for each in items if each.text)
 
 
 def _at(file: SourceFile, item: Item, key: str = "") -> Place:

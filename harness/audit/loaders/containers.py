@@ -164,7 +164,7 @@ def read(
         runtime=_runtime(container, folder),
         hosts=container.hosts,
     )
-    return Reading(deployments=(service.completed(deployment, container.environment),))
+    return Reading(deployments=(deployment,))
 
 
 def _runtime(container: Container, folder: str) -> Runtime | None:
@@ -172,11 +172,13 @@ def _runtime(container: Container, folder: str) -> Runtime | None:
         return None
     place = replace(container.words[0][1], key="command")
     found = runtime_of(container.words, place, folder, container.environment)
-    if found is not None or not folder:
+    if found is not None:
         return found
     # Not what its image starts otherwise.
-    why = f"{program_of(container.words)[0] or 'its command'} does not say what it starts"
-    return Runtime(place=place, folder=folder, processes=Value.unknown(why, place))
+    argument, _ = program_of(container.words)
+    why = f"{argument or 'its command'} does not say what it starts"
+    unknown: Value[int] = Value.unknown(why, place)
+    return Runtime(place=place, folder=folder, processes=unknown, argument=argument)
 
 
 def _with_properties(container: Container) -> Settings:
@@ -229,8 +231,9 @@ def _pooler(container: Container) -> Pooler:
         incomplete="" if whole else ELSEWHERE,
     )
     pooler = replace(pooler, replicas=container.replicas, open_files=container.open_files)
+    pooler = replace(pooler, prepared_by_default=_prepared(container))
     if pooler.max_prepared_statements.origin == "default":
-        pooler = replace(pooler, max_prepared_statements=_prepared(container))
+        pooler = replace(pooler, max_prepared_statements=pooler.prepared_by_default)
     return pooler
 
 

@@ -129,6 +129,7 @@ def target_from(url: Value[str], place: Place) -> Target:
             attribute=variable.attribute,
             partial=True,
             aliases=variable.aliases,
+            owner=variable.owner,
         )
         return value.decided_by(decides)
 
@@ -180,6 +181,7 @@ def parameter_of(
         attribute=variable.attribute,
         partial=True,
         aliases=variable.aliases,
+        owner=variable.owner,
     )
     return value.decided_by(decides)
 

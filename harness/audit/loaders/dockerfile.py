@@ -18,11 +18,11 @@ from dockerfile_parse import DockerfileParser
 from dockerfile_parse.util import extract_key_values
 
 from harness.audit.finding import Unread
-from harness.audit.loaders.commands import Word, located, runtime_of, words_at
+from harness.audit.loaders.commands import Word, located, program_of, runtime_of, words_at
 from harness.audit.loaders.containers import Container, read
 from harness.audit.loaders.secrets import without_secrets
 from harness.audit.parts import Pooler, Server
-from harness.audit.reading import Environment, Reading
+from harness.audit.reading import Environment, Reading, Runtime
 from harness.audit.sources import SourceFile
 from harness.audit.values import Place, Settings, Value, replaced
 
@@ -81,7 +81,10 @@ def load(file: SourceFile) -> Reading:
     folder = str(PurePath(file.name).parent)
     runtime = runtime_of(words, where, folder, stage.environment)
     if runtime is None:
-        return Reading(environments=environments)
+        argument, _ = program_of(words)
+        unknown: Value[int] = Value.unknown(f"{argument} does not say what it starts", where)
+        asked = Runtime(place=where, folder=folder, processes=unknown, argument=argument)
+        return Reading(runtimes=(asked,) if argument else (), environments=environments)
 
     def decided(value: Value[Any]) -> Value[Any]:
         variable = value.variable

@@ -36,6 +36,11 @@ _CHART_NAME = re.compile(r"^name:\s*[\"']?([\w.-]+)", re.MULTILINE)
 _RUNS = re.compile(r"^kind:\s*(Deployment|StatefulSet|DaemonSet|Rollout)\b", re.MULTILINE)
 _ITEM = re.compile(r"\s*-\s+(\S.*)")
 _REFERENCE = re.compile(r"\{\{-?\s*\.Values\.([\w.]+)\s*(?:\|\s*quote\s*)?-?\}\}")
+_ON = ("true", "yes", "on")
+_POOLER_WORDS = {"pool_size": "default_pool_size", "max_client_connections": "max_client_conn"}
+"""What charts call PgBouncer's settings, whose own names are shorter or longer."""
+
+_VARIABLE = re.compile(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)+")
 _ENVIRONMENTS = ("env", "envs", "envVars", "environment", "extraEnv", "extraEnvs", "extraEnvVars")
 
 
@@ -91,6 +96,7 @@ def _program(
         return Reading()
     place = Place(file.name, values.line, name)
     environment: dict[str, tuple[str, Place]] = {}
+    environment.update(_variables(file, values))
     for key in _ENVIRONMENTS:
         environment.update(_environment(file, values, key))
     reading = read(
@@ -136,6 +142,21 @@ def _environment(file: SourceFile, values: Item, key: str) -> Settings:
         where = item.get("value") or item
         found[item.text_at("name")] = text, Place(file.name, where.line, item.text_at("name"))
     return {name: said for name, said in found.items() if name}
+
+
+def _variables(file: SourceFile, values: Item, depth: int = 0) -> Settings:
+    """Mappings of names that only variables have, whatever they are called.
+
+    A chart makes a ConfigMap of them, with ``range``, and its container's environment of that.
+    """
+    found: dict[str, tuple[str, Place]] = {}
+    for key, item in values.pairs():
+        inner = dict(item.pairs())
+        if inner and all(_VARIABLE.fullmatch(name) and each.text for name, each in inner.items()):
+            found.update(_environment(file, values, key))
+        elif depth == 0 and item.get("image") is None and not _has_count(item):
+            found.update(_variables(file, item, 1))
+    return found
 
 
 def _words(file: SourceFile, values: Item, key: str) -> tuple[Word, ...]:
@@ -195,7 +216,7 @@ def _replicas(values: Item, place: Place) -> Value[int]:
 
 def _edge(file: SourceFile, name: str, values: Item) -> Reading:
     ingress = values.get("ingress")
-    if ingress is None or ingress.text_at("enabled").lower() not in ("true", "yes", "on"):
+    if ingress is None or ingress.text_at("enabled").lower() not in _ON:
         return Reading()
     controller = ingress.text_at("className") or ingress.text_at("ingressClassName")
     place = Place(file.name, ingress.line, "ingress")
@@ -225,16 +246,20 @@ def _postgresql(file: SourceFile, chart: str, values: Item) -> Reading:
 
 
 def _pgbouncer(file: SourceFile, chart: str, values: Item) -> Reading:
-    """Settings by PgBouncer's own names, or the same in a chart's spelling (``poolMode``)."""
+    """Settings by PgBouncer's own names, or the same in a chart's spelling (``poolMode``).
+
+    One that is switched on stands before the database whatever its values are called.
+    """
     if _is_off(values):
         return Reading()
     settings = {}
     for part in (values, values.get("config"), values.get("config", "pgbouncer")):
         for key, item in part.pairs() if part is not None else ():
             name = re.sub(r"(?<=[a-z])([A-Z])", r"_\1", key).lower()
+            name = _POOLER_WORDS.get(name, name)
             if name in SETTINGS and item.text is not None:
                 settings[name] = item.text, Place(file.name, item.line, key)
-    if not settings:
+    if not settings and values.text_at("enabled").lower() not in _ON:
         return Reading()
     place = Place(file.name, values.line, "pgbouncer")
     pooler = pooler_of(

@@ -30,6 +30,9 @@ T = TypeVar("T")
 
 SQLALCHEMY = "SQLAlchemy"
 _SECTION = re.compile(r"^\[(?:app|application|server)(?::[\w.-]+)?\]", re.MULTILINE)
+_USE = re.compile(r"^(use|paste\.\w+_factory)[ \t]*=", re.MULTILINE)
+"""What makes a section without a name one of PasteDeploy's: others have a ``[server]`` as well."""
+
 _ASIDE = re.compile(r"(dev|devel|development|test|tests|testing|local|ci)([._-].*)?\.ini")
 _PREFIX = re.compile(r"((?:[\w-]+\.)*)url")
 _HEADER = re.compile(r"\[([^\]]+)\]")
@@ -52,7 +55,8 @@ _Section = Mapping[str, tuple[str, Place]]
 
 def recognises(file: SourceFile) -> bool:
     """By a section of PasteDeploy's."""
-    return file.path.suffix == ".ini" and _SECTION.search(file.text) is not None
+    found = _SECTION.search(file.text) if file.path.suffix == ".ini" else None
+    return found is not None and (":" in found[0] or _USE.search(file.text) is not None)
 
 
 def load(file: SourceFile) -> Reading:

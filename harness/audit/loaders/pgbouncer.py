@@ -1,7 +1,8 @@
 """``pgbouncer.ini`` and its list of users.
 
 The lines are read here: PgBouncer includes files, has no continued lines, and no comments behind a
-value, all of which the standard library's parser takes otherwise.
+value, all of which the standard library's parser takes otherwise. Of a template of it (Jinja, ERB)
+the lines are read that stand there in any case; what a condition guards is filled in elsewhere.
 Source: https://www.pgbouncer.org/config.html
 """
 
@@ -10,12 +11,14 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
+from pathlib import PurePath
 
 from harness.audit.finding import Unread
 from harness.audit.parts import Pooler, PoolerDatabase
 from harness.audit.reading import PoolerFile, Reading, UserList, number, parsed, zero_is_unlimited
 from harness.audit.sources import SourceFile
 from harness.audit.values import Place, Settings, Value
+from harness.audit.yamls import FILLED_IN
 
 PGBOUNCER = "PgBouncer"
 SECTION, DATABASES = "pgbouncer", "databases"
@@ -40,6 +43,7 @@ SETTINGS = frozenset(
         "server_idle_timeout",
         "server_lifetime",
         "server_login_retry",
+        "transaction_timeout",
     }
 )
 """Those that have a part in the chain."""
@@ -57,6 +61,11 @@ WORDS = (
 
 MODES = ("session", "transaction", "statement")
 
+TEMPLATES = frozenset({".erb", ".j2", ".template", ".tmpl", ".tpl"})
+_SUFFIXES = frozenset({".ini", ".conf", ".cfg"})
+_CONTROL = re.compile(r"\{[%#]|<%(?!=)")
+_BEGINS = re.compile(r"(?:\{%|<%)[-+]?\s*(?:if|unless|for|macro|(?:[\w.@]+\.)?each)\b")
+_ENDS = re.compile(r"(?:\{%|<%)[-+]?\s*end\w*\b")
 _SECTION = re.compile(r"^[ \t]*\[(?:pgbouncer|databases|users)\][ \t\r]*$", re.MULTILINE)
 _USER = re.compile(r'\s*"(?:[^"]|"")+"\s+"(?:[^"]|"")*"')
 _WORD = re.compile(r"\b(\w+)\s*=\s*('(?:[^']|'')*'|\S*)")
@@ -67,7 +76,9 @@ def recognises(file: SourceFile) -> bool:
     """By its section, whatever it is called; a list of users by its pairs of quoted words."""
     if file.path.suffix == ".txt":
         return _is_user_list(file)
-    return file.path.suffix in (".ini", ".conf", ".cfg") and bool(_SECTION.search(file.text))
+    path = PurePath(file.path.name)
+    plain = path.with_suffix("") if path.suffix in TEMPLATES else path
+    return plain.suffix in _SUFFIXES and bool(_SECTION.search(file.text))
 
 
 def load(file: SourceFile) -> Reading:
@@ -75,17 +86,24 @@ def load(file: SourceFile) -> Reading:
     if file.path.suffix == ".txt":
         return Reading(user_lists=(UserList(Place(file.name), _users(file)),))
     found: list[tuple[str, str, str, Place]] = []
-    section = ""
+    section, guarded = "", 0
+    template = file.path.suffix in TEMPLATES
     for count, line in enumerate(map(str.strip, file.lines), 1):
+        if template and _CONTROL.match(line):
+            guarded = max(guarded + bool(_BEGINS.match(line)) - bool(_ENDS.search(line)), 0)
+            continue
         key, equals, text = (part.strip() for part in line.partition("="))
         if not line or line[0] in "#;":
             continue
+        text = FILLED_IN if guarded and section == SECTION else text
         if line.startswith(INCLUDE):
             path = line.removeprefix(INCLUDE).strip()
             found.append((section, INCLUDE, path, Place(file.name, count, INCLUDE)))
         elif line.startswith("[") and line.endswith("]"):
             section = line.strip("[]").strip()
             found.append((section, "", "", Place(file.name, count)))
+        elif not equals and template:
+            continue  # it may be a line that becomes one, or none
         elif not equals:
             return Reading(unread=(Unread(file.name, "not an INI file", count),))
         elif (kept := _kept(section, key, text)) is not None:
@@ -147,6 +165,7 @@ def pooler_of(
         query_timeout_s=limit("query_timeout", math.inf),
         client_idle_timeout_s=limit("client_idle_timeout", math.inf),
         idle_transaction_timeout_s=limit("idle_transaction_timeout", math.inf),
+        transaction_timeout_s=limit("transaction_timeout", math.inf),  # PgBouncer 1.25
         server_idle_timeout_s=limit("server_idle_timeout", 600.0),
         server_lifetime_s=of("server_lifetime", 3600.0),
         server_login_retry_s=of("server_login_retry", 15.0),

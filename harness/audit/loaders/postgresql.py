@@ -30,6 +30,7 @@ CHAINED = frozenset(
         "lock_timeout",
         "idle_in_transaction_session_timeout",
         "idle_session_timeout",
+        "transaction_timeout",
     }
 )
 """Settings that have a part in the chain."""
@@ -133,6 +134,7 @@ def server_of(
         idle_in_transaction_timeout_s=timeout("idle_in_transaction_session_timeout"),
         statement_timeout_s=timeout("statement_timeout"),
         lock_timeout_s=timeout("lock_timeout"),
+        transaction_timeout_s=timeout("transaction_timeout"),  # PostgreSQL 17
         idle_session_timeout_s=timeout("idle_session_timeout"),
         hosts=hosts,
     )

@@ -8,10 +8,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
-from harness.audit.loaders.database_urls import is_postgresql, target_of
+from harness.audit.branches import Branch
+from harness.audit.loaders.database_urls import is_postgresql, target_from, target_of
 from harness.audit.loaders.upstreams import address
-from harness.audit.parts import Gateway, Implementation, Monitor, Pool, Target
-from harness.audit.reading import Deployment, Reading, Runtime, number, parsed, truth
+from harness.audit.parts import Gateway, Implementation, Monitor, Pool
+from harness.audit.reading import Code, Deployment, Reading, Runtime, number, parsed, truth
 from harness.audit.values import Place, Settings, Value, Variable
 
 T = TypeVar("T")
@@ -23,9 +24,10 @@ IMPLEMENTATIONS: dict[str, Implementation] = {
     "psycopg-pool": "psycopg-pool",
     "none": "none",
 }
+IMPLEMENTATION = "AUTH_POOL__IMPLEMENTATION"
+"""The variable that chooses one of them, the first where it is not set."""
+
 UPSTREAMS = "GATEWAY_UPSTREAMS"
-
-
 EXPORTER = "POOLDRILL_EXPORTER_"
 
 
@@ -34,47 +36,54 @@ def is_ours(settings: Settings) -> bool:
     return "AUTH_DATABASE_URL" in settings or any(key.startswith("AUTH_POOL__") for key in settings)
 
 
-def completed(deployment: Deployment, settings: Settings) -> Deployment:
-    """An auth service as its whole environment has it: its one process, its pool, its work."""
-    if not is_ours(settings):
-        return deployment
-    place = deployment.place
-    return replace(
-        deployment,
-        pools=(pool_of(settings, place),),
-        hold_s=parsed(settings, "AUTH_WORK_MS", number).map(lambda ms: ms / 1000),
-        runtime=Runtime(
-            place=place,
-            folder=deployment.folder,
-            processes=Value.default(1, OURS, place),
-            serves=Value.default(True, OURS, place),
-        ),
-    )
+def known(deployment: Deployment, settings: Settings) -> tuple[Deployment, Code]:
+    """An auth service with these settings, as if its code had been read: its one process, its work.
 
-
-def pool_of(settings: Settings, place: Place) -> Pool:
-    """The pool of a process with these settings; the service's defaults where none is said.
-
-    Each value is decided by its variable, which another file may set.
+    Of its pools, which are alternatives, each value is decided by a variable.
     """
-    said = parsed(settings, "AUTH_POOL__IMPLEMENTATION", str).known or "sqlalchemy-async"
-    implementation = IMPLEMENTATIONS.get(said, "none")
-    synchronous = said == "sqlalchemy-sync"
-    of = _Settings(settings, place)
+    place = deployment.place
+    work_ms: Value[float] = Value.unknown("AUTH_WORK_MS is not said", place)
+    work_ms = work_ms.decided_by(Variable("AUTH_WORK_MS", number))
+    runtime = Runtime(
+        place=place,
+        folder=deployment.folder,
+        processes=Value.default(1, OURS, place),
+        serves=Value.default(True, OURS, place),
+    )
+    ours = replace(deployment, runtime=runtime, hold_s=work_ms.map(lambda ms: ms / 1000))
+    said = settings["AUTH_POOL__SIZE"][1] if "AUTH_POOL__SIZE" in settings else place
+    name = settings.get("AUTH_POOL__NAME", ("primary", place))[0]
+    pools = tuple(_pool(way, name, said, place) for way in range(len(IMPLEMENTATIONS)))
+    return ours, Code(place=place, folder=deployment.folder or ".", pools=pools)
+
+
+def _pool(way: int, name: str, said: Place, place: Place) -> Pool:
+    """One of its pools, with the service's defaults where nothing is said."""
+    named = tuple(IMPLEMENTATIONS)
+    synchronous = named[way] == "sqlalchemy-sync"
+    chosen = Value.default(0, OURS, place).decided_by(Variable(IMPLEMENTATION, named.index))
+
+    def of(
+        key: str,
+        default: T | None,
+        read: Callable[[str], T] = number,  # type: ignore[assignment]
+    ) -> Value[T]:
+        unsaid: Value[T] = Value.unknown(f"{key} is not said", place)
+        if default is not None:
+            unsaid = Value.default(default, OURS, place)
+        return unsaid.decided_by(Variable(key, read))
+
+    url: Value[str] = Value.unknown("AUTH_DATABASE_URL is not said", place)
     return Pool(
-        name=parsed(settings, "AUTH_POOL__NAME", str).known or "primary",
-        place=settings["AUTH_POOL__SIZE"][1] if "AUTH_POOL__SIZE" in settings else place,
-        implementation=implementation,
+        name=name,
+        place=said,
+        implementation=IMPLEMENTATIONS[named[way]],
         size=of("AUTH_POOL__SIZE", 5.0).map(lambda size: size or math.inf),
-        max_overflow=of("AUTH_POOL__MAX_OVERFLOW", 10.0).map(
-            lambda overflow: math.inf if overflow < 0 else overflow
-        ),
-        min_size=parsed(settings, "AUTH_POOL__MIN_SIZE", number),
+        max_overflow=of("AUTH_POOL__MAX_OVERFLOW", 10.0).map(_negative_is_unlimited),
+        min_size=of("AUTH_POOL__MIN_SIZE", None),
         max_waiting=of("AUTH_POOL__MAX_WAITING", 0.0).map(lambda waiting: waiting or math.inf),
         timeout_s=of("AUTH_POOL__TIMEOUT_S", 30.0),
-        recycle_s=of("AUTH_POOL__RECYCLE_S", -1.0).map(
-            lambda recycle: math.inf if recycle < 0 else recycle
-        ),
+        recycle_s=of("AUTH_POOL__RECYCLE_S", -1.0).map(_negative_is_unlimited),
         pre_ping=of("AUTH_POOL__PRE_PING", False, truth),
         use_lifo=of("AUTH_POOL__USE_LIFO", False, truth),
         connect_timeout_s=of("AUTH_CONNECT_TIMEOUT_S", 5.0),
@@ -82,8 +91,19 @@ def pool_of(settings: Settings, place: Place) -> Pool:
         if synchronous
         else Value.unknown("nothing limits requests before the pool"),
         is_async=Value.default(not synchronous, OURS, place),
-        target=_target(settings),
+        target=target_from(url.decided_by(Variable("AUTH_DATABASE_URL", _url)), place),
+        branches=(Branch(IMPLEMENTATION, frozenset({way}), chosen),),
     )
+
+
+def _negative_is_unlimited(value: float) -> float:
+    return math.inf if value < 0 else value
+
+
+def _url(text: str) -> str:
+    if not is_postgresql(text):
+        raise ValueError
+    return text
 
 
 def part_of(settings: Settings, words: Sequence[str], name: str, place: Place) -> Reading | None:
@@ -106,7 +126,7 @@ def gateway_of(settings: Settings, name: str, place: Place) -> Gateway:
     return Gateway(
         name=name,
         place=place,
-        timeout_s=_Settings(settings, place, "the gateway")("GATEWAY_TIMEOUT_S", 30.0),
+        timeout_s=_timeout(settings, place),
         upstreams=_upstreams(settings[UPSTREAMS][0]),
     )
 
@@ -123,24 +143,7 @@ def _upstreams(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(each[0] for each in found if each is not None))
 
 
-def _target(settings: Settings) -> Target:
-    text, place = settings.get("AUTH_DATABASE_URL", ("", Place("")))
-    return target_of(text, place) if is_postgresql(text) else Target()
-
-
-class _Settings:
-    """Settings with the service's own defaults, at the place where they are not overridden."""
-
-    def __init__(self, settings: Settings, place: Place, whose: str = OURS) -> None:
-        self._settings = settings
-        self._place = place
-        self._whose = whose
-
-    def __call__(
-        self,
-        key: str,
-        default: T,
-        read: Callable[[str], T] = number,  # type: ignore[assignment]
-    ) -> Value[T]:
-        unsaid = Value.default(default, self._whose, self._place)
-        return parsed(self._settings, key, read, unsaid.decided_by(Variable(key, read)))
+def _timeout(settings: Settings, place: Place) -> Value[float]:
+    unsaid: Value[float] = Value.default(30.0, "the gateway", place)
+    key = "GATEWAY_TIMEOUT_S"
+    return parsed(settings, key, number, unsaid.decided_by(Variable(key, number)))

@@ -203,28 +203,41 @@ def _pserve(start: Start) -> Runtime:
 
 
 def _uwsgi(start: Start) -> Runtime:
+    """Options, and what ``UWSGI_…`` says; a file of settings is read by itself."""
     said = start.options(
         "-p --processes", "--workers", "--threads", "--harakiri", "--ini", flags="--lazy-apps"
     )
     key = "--workers" if "--workers" in said else "--processes"
-    one, thread = start.default(1), start.default(1.0)
-    if any(name.endswith((".ini", ".yaml", ".xml")) for name, _ in start.arguments):
+    one = start.default(1).decided_by(Variable("UWSGI_PROCESSES", _positive, aliases=_UWSGI_P))
+    thread = start.default(1.0).decided_by(Variable("UWSGI_THREADS", number))
+    limit = start.default(math.inf).decided_by(Variable("UWSGI_HARAKIRI", zero_is_unlimited))
+    lazy, file = said.get("--lazy-apps"), _file(said, "--ini")
+    named = [
+        word for word, _ in start.arguments if word.endswith((".ini", ".yaml", ".yml", ".xml"))
+    ]
+    if named or file:
         one = Value.unknown("a file that uwsgi is started with may say it", start.place)
-        thread = Value.unknown(one.why, start.place)
-    lazy = said.get("--lazy-apps")
+        thread, limit = Value.unknown(one.why, start.place), Value.unknown(one.why, start.place)
+        file = file or _file({"": (named[-1], start.place)}, "")
     return start.runtime(
         start.count(said, key, one),
         threads=parsed(said, "--threads", number, thread),
-        timeout_s=parsed(said, "--harakiri", zero_is_unlimited, start.default(math.inf)),
+        timeout_s=parsed(said, "--harakiri", zero_is_unlimited, limit),
         preload=Value.at(False, lazy[1]) if lazy else start.default(True),
-        settings_file=_file(said, "--ini"),
+        settings_file=file,
     )
+
+
+_UWSGI_FILES = (".ini", ".yaml", ".yml", ".xml", ".json")
+_UWSGI_P = ("UWSGI_WORKERS", "UWSGI_P")
 
 
 def _celery(start: Start) -> Runtime:
     """A prefork worker has a process for each core, where nothing is said."""
-    if not any(word == "worker" for word, _ in start.arguments):
-        return _one_process(start, serves=False)  # beat, flower
+    words = {word for word, _ in start.arguments}
+    if "worker" not in words:
+        # beat is a loop of one thread, unless it is embedded in a worker; flower is a server.
+        return _worker(start) if "beat" in words else _one_process(start, serves=False)
     said = start.options("-c --concurrency", "-P --pool", "--autoscale")
     whole = start.default(1)
     cores: Value[int] = Value.unknown("celery starts a process for each core", start.place)

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
@@ -40,6 +40,9 @@ _ASIDE = re.compile(r"dev|devel|development|test|tests|it|integration|e2e|ci|loc
 """Profiles of those that never run for anybody."""
 
 _NAME = re.compile(r"application(?:-([\w-]+))?\.(properties|yml|yaml)")
+_SECTION = re.compile(r"\b(?:on-?profile|profiles)[ \t]*[:=][ \t]*[\"']?([\w-]+)", re.IGNORECASE)
+"""A document, or a part of a properties file, for one profile."""
+
 _OF_A_BASE = ("application.properties", "application.yml", "application.yaml")
 _POOL = "spring.datasource"
 _SAFE = re.compile(r"jdbc:postgresql:", re.IGNORECASE)
@@ -75,7 +78,15 @@ def load(file: SourceFile) -> Reading:
     program, _ = settings.get("spring.application.name", ("", place))
     one = Value.default(1, "the JVM", place)
     return Reading(
-        codes=(Code(place=place, folder=folder, program=program.strip(), pools=pools),),
+        codes=(
+            Code(
+                place=place,
+                folder=folder,
+                program=program.strip(),
+                pools=pools,
+                profiles=_profiles(file, (first, *others)),
+            ),
+        ),
         runtimes=(Runtime(place=place, folder=folder, processes=one),),
         unread=tuple(unread),
     )
@@ -103,6 +114,15 @@ def _family(file: SourceFile) -> list[SourceFile]:
                 found.append(sibling)
     # A profile that is passed over stands alone where there is nothing else.
     return found or [file]
+
+
+def _profiles(file: SourceFile, family: Sequence[SourceFile]) -> tuple[str, ...]:
+    """All profiles that the program has something for, those that were passed over as well."""
+    beside = [_NAME.fullmatch(each.name) for each in file.path.parent.glob("application-*")]
+    members = [_NAME.fullmatch(each.path.name) for each in family]
+    names = {found[1] for found in (*beside, *members) if found is not None and found[1]}
+    names |= {name for each in family for name in _SECTION.findall(each.text)}
+    return tuple(sorted(names))
 
 
 def _folder(file: SourceFile) -> str:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.audit.finding import Unread
-from harness.audit.sources import MAX_BYTES, TOO_LARGE, Selection, SourceFile, read
+from harness.audit.sources import TOO_LARGE, Selection, SourceFile, max_bytes, read
 from harness.errors import UsageError
 
 FILES = frozenset({"100644", "100755"})
@@ -52,10 +52,10 @@ def sources_at(
     wanted = _wanted(top, base, roots, selection)
     with tempfile.TemporaryDirectory(prefix="pooldrill-audit-") as made:
         folder = Path(made)
-        _write(top, [blob for blob, _ in wanted if blob.size <= MAX_BYTES], folder)
+        _write(top, [blob for blob, name in wanted if blob.size <= max_bytes(name)], folder)
         yield [
             Unread(str(name), TOO_LARGE)
-            if blob.size > MAX_BYTES
+            if blob.size > max_bytes(name)
             else read(folder / blob.path, str(name))
             for blob, name in wanted
         ]

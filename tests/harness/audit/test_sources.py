@@ -11,7 +11,11 @@ import pytest
 from harness.audit.finding import Unread
 from harness.audit.sources import (
     BINARY,
+    LARGE_DATA,
+    MAX_BYTES,
+    MAX_LOCK_BYTES,
     NO_FILE,
+    TOO_LARGE,
     Selection,
     SourceFile,
     find,
@@ -152,6 +156,7 @@ def test_a_path_that_may_not_be_looked_at_is_refused(
         ("nginx.conf", b"http {\0}", "zero bytes"),
         (".env", b"A=\0", "zero bytes"),
         ("logo.png", b"\x89PNG\0", BINARY),
+        (".DS_Store", b"\0\0\0\1Bud1", BINARY),
         ("app.py", "# \u00e9".encode("latin-1"), "not UTF-8"),
     ],
 )
@@ -161,6 +166,25 @@ def test_what_is_no_text_is_said_by_its_name(
     path = tmp_path / name
     path.write_bytes(data)
     assert said in why(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "said"),
+    [
+        ("values.yaml", MAX_BYTES + 1, TOO_LARGE),
+        ("bundle.js", MAX_BYTES + 1, LARGE_DATA),
+        (".env", MAX_BYTES + 1, TOO_LARGE),
+        ("uv.lock", MAX_BYTES + 1, None),
+        ("uv.lock", MAX_LOCK_BYTES + 1, TOO_LARGE),
+    ],
+)
+def test_what_is_too_large_depends_on_who_writes_it(
+    tmp_path: Path, name: str, size: int, said: str | None
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(b"a" * size)
+    found = read(path, name)
+    assert (found.why if isinstance(found, Unread) else None) == said
 
 
 def test_lines_end_where_editors_end_them() -> None:

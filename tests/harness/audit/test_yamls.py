@@ -51,6 +51,17 @@ def test_what_is_written_here_wins_over_what_is_merged() -> None:
     assert {key: item.text for key, item in found.pairs()} == {"a": "0", "b": "1", "c": "2"}
 
 
+def test_an_alias_stands_for_the_nearest_anchor_before_it() -> None:
+    found = only("a: &key one\nb: *key\nc: &key two\nd: [*key, {e: *key}]\n")
+    assert (found.text_at("b"), found.each("d")[0].text) == ("one", "two")
+    assert found.each("d")[1].text_at("e") == "two"
+
+
+def test_an_alias_of_no_anchor_is_not_read() -> None:
+    with pytest.raises(NotReadable, match="undefined alias"):
+        only("a: &key one\nb: &key two\nc: *other\n")
+
+
 def test_the_last_of_a_key_holds() -> None:
     assert only("a: 1\na: 2\n").text_at("a") == "2"
 

@@ -218,3 +218,13 @@ def test_of_several_sections_no_name_is_one_of_the_codes() -> None:
     )
     (code,) = read(appconfig, "config/a.yaml", text).codes
     assert (len(code.pools), code.said) == (2, {})
+
+
+def test_another_pooler_is_no_programs_pool() -> None:
+    text = (
+        '[general]\nport = 6432\n[pools.shop_db.users.0]\nusername = "u"\npool_size = 9\n'
+        '[pools.shop_db.shards.0]\nservers = [["postgres", 5432, "primary"]]\ndatabase = "shop"\n'
+    )
+    found = read(appconfig, "pgcat.toml", text)
+    assert found.codes == ()
+    assert "PgBouncer" in found.unread[0].why

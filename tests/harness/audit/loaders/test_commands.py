@@ -35,6 +35,7 @@ def start(command: str, **environment: str) -> Runtime:
     [
         ("gunicorn app:app", 1, 1, 30),
         ("gunicorn -w 4 app:app", 4, 1, 30),
+        ("ddtrace-run python -m gunicorn.app.wsgiapp -w 4 app:app", 4, 1, 30),
         ("gunicorn -w4 --threads=8 app:app", 4, 8, math.inf),
         ("gunicorn --workers=3 -k gthread --threads 2 --timeout 5 app:app", 3, 2, math.inf),
         ("gunicorn -k gevent --worker-connections 50 app:app", 1, 50, math.inf),
@@ -54,7 +55,8 @@ def start(command: str, **environment: str) -> Runtime:
         ("celery -A app worker -P threads --concurrency=9", 1, 9, math.inf),
         ("celery -A app worker --pool solo", 1, 1, math.inf),
         ("celery -A app worker --autoscale=10,2", 10, 1, math.inf),
-        ("celery -A app beat", 1, None, math.inf),
+        ("celery -A app beat", 1, 1, math.inf),
+        ("celery -A app flower", 1, None, math.inf),
         ("dramatiq app -p 2", 2, 8, math.inf),
         ("python manage.py runserver 0.0.0.0:80", 1, None, math.inf),
         ("python -u app.py", 1, None, None),

@@ -10,9 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.audit.chain import Declared
+from harness.audit.joining.join import joined
 from harness.audit.loaders import compose
+from harness.audit.parts import Workload
 from harness.audit.reading import Deployment, Reading, Runtime
 from harness.audit.values import Value
+from tests.harness.audit.joining.pieces import environment
 from tests.harness.audit.loaders.reading import SECRET, read, source, texts
 
 
@@ -29,6 +33,12 @@ def service(text: str, name: str = "web") -> Reading:
 def deployed(text: str) -> Deployment:
     (found,) = service(text).deployments
     return found
+
+
+def workloads(*readings: Reading) -> tuple[Workload, ...]:
+    """What the chain has of them."""
+    (chain,) = joined(readings, Declared())
+    return chain.workloads
 
 
 def place_of(value: Value[Any]) -> tuple[int, str]:
@@ -59,12 +69,11 @@ services:
 
 def test_an_auth_service_is_known_by_its_environment() -> None:
     found = load(AUTH)
-    (api,), (edge,) = found.deployments, found.gateways
+    (api,), (edge,) = workloads(found), found.gateways
     assert (api.place.line, edge.place.line) == (4, 13), "where its name stands"
     (pool,) = api.pools
     assert (api.replicas.known, api.hold_s.known, api.hosts) == (3, 0.05, ("api",))
-    assert api.runtime is not None
-    assert api.runtime.processes.known == 1
+    assert api.processes.known == 1
     assert pool.size.known == 12, "a variable's default holds"
     assert place_of(pool.size) == (9, "AUTH_POOL__SIZE")
     assert not pool.max_overflow.is_known, "nobody knows what OVERFLOW will be"
@@ -75,17 +84,35 @@ def test_an_auth_service_is_known_by_its_environment() -> None:
 
 
 def test_what_its_environment_does_not_say_another_file_may() -> None:
-    (pool,) = load(AUTH).deployments[0].pools
-    said = {"AUTH_POOL__TIMEOUT_S": ("2", pool.place), "POOL_SIZE": ("7", pool.place)}
-    assert (pool.timeout_s.known, pool.timeout_s.resolved(said).known) == (30, 2)
-    assert pool.size.resolved(said).known == 7
+    beside = environment("app/.env", AUTH_POOL__TIMEOUT_S="2", POOL_SIZE="7")
+    (api,) = workloads(load(AUTH), beside)
+    (pool,) = api.pools
+    assert (pool.timeout_s.known, pool.size.known) == (30, 7), "its .env fills in what is asked for"
+    named = AUTH.replace(
+        "    environment:\n      AUTH", "    env_file: .env\n    environment:\n      AUTH"
+    )
+    (api,) = workloads(load(named), beside)
+    assert api.pools[0].timeout_s.known == 2
+
+
+def test_an_auth_service_has_the_one_pool_that_it_is_told_of() -> None:
+    told = AUTH.replace(
+        "AUTH_WORK_MS", "AUTH_POOL__IMPLEMENTATION: psycopg-pool\n      AUTH_WORK_MS"
+    )
+    (api,) = workloads(load(told))
+    assert [pool.implementation for pool in api.pools] == ["psycopg-pool"]
+    (api,) = workloads(load(told.replace("psycopg-pool", "$KIND")))
+    kinds = [pool.implementation for pool in api.pools]
+    assert kinds == ["sqlalchemy", "sqlalchemy", "psycopg-pool", "none"], "any of them"
+    assert len({branch.choice for pool in api.pools for branch in pool.branches}) == 1
 
 
 def test_our_own_compose_file_is_understood() -> None:
     text = (Path(__file__).parents[4] / "docker-compose.yml").read_text("utf-8")
     found = load(text, "docker-compose.yml")
-    ours = [each for each in found.deployments if each.pools]
+    ours = workloads(found)
     assert [each.name for each in ours] == ["auth-1", "auth-2"]
+    assert [len(each.pools) for each in ours] == [1, 1]
     (server,), (pooler,), (gateway,), (monitor,) = (
         found.servers,
         found.poolers,
@@ -178,7 +205,9 @@ def test_a_command_that_is_not_known_is_not_the_images() -> None:
     runtime = deployed("build: .\ncommand: ./start").runtime
     assert runtime is not None
     assert "start" in runtime.processes.why
-    assert deployed("image: x\ncommand: ./start").runtime is None
+    of_an_image = deployed("image: x\ncommand: ./start").runtime
+    assert of_an_image is not None
+    assert (of_an_image.argument, of_an_image.processes.is_known) == ("start", False)
     assert service("build: .\ncommand: alembic upgrade head").deployments == ()
 
 
@@ -454,6 +483,22 @@ def test_what_is_not_understood_is_said(text: str, why: str) -> None:
 )
 def test_odd_shapes_are_no_failure(text: str) -> None:
     load(text)
+
+
+def test_a_server_may_be_started_from_an_image_that_another_service_builds() -> None:
+    found = load(
+        "services:\n"
+        "  base:\n    build: {context: ./shop, dockerfile: Dockerfile.dev}\n    image: shop:dev\n"
+        "  web:\n    image: shop:dev\n    command: gunicorn -w 2 shop.wsgi\n    env_file: web.env\n"
+        "  fake:\n    image: shop:dev\n    command: python /tools/fake_statsd.py\n"
+        "  other:\n    image: shop:prod\n    command: gunicorn -w 2 shop.wsgi\n"
+    )
+    folders = {each.name: each.folder for each in found.deployments}
+    assert folders == {"base": "app/shop", "web": "app/shop", "fake": "", "other": ""}
+    (web,) = (each for each in found.deployments if each.name == "web")
+    assert web.environment_files == ("app/shop/Dockerfile.dev", "app/web.env")
+    assert web.runtime is not None
+    assert web.runtime.folder == "app/shop"
 
 
 def test_no_password_is_in_what_is_read() -> None:

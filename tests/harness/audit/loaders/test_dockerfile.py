@@ -90,7 +90,8 @@ def test_an_image_that_only_starts_one_says_nothing() -> None:
 
 def test_our_own_dockerfile_starts_no_server_by_default() -> None:
     text = "FROM a AS service\nCMD gunicorn app\nFROM b AS pooldrill\nCMD pooldrill --help\n"
-    assert load(text).runtimes == ()
+    (asked,) = load(text).runtimes
+    assert (asked.argument, asked.processes.is_known) == ("pooldrill", False)
 
 
 @pytest.mark.parametrize(

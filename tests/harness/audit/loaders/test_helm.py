@@ -147,6 +147,26 @@ def test_the_command_of_the_only_template_that_has_one(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "size", "clients"),
+    [
+        ("enabled: true\n  poolSize: 25\n  maxClientConnections: 900", 25, 900),
+        ("enabled: true\n  image: {repository: own/pgbouncer}", None, None),
+    ],
+)
+def test_a_pgbouncer_that_is_switched_on_is_there(
+    text: str, size: int | None, clients: int | None
+) -> None:
+    (pooler,) = load(f"pgbouncer:\n  {text}\n").poolers
+    assert (pooler.default_pool_size.known, pooler.max_client_conn.known) == (size, clients)
+    assert pooler.pool_mode.known is None, "the chart's templates may say it"
+
+
+@pytest.mark.parametrize("text", ["enabled: false\n  poolSize: 25", "image: own/pgbouncer"])
+def test_a_pgbouncer_that_is_not_switched_on_is_not(text: str) -> None:
+    assert load(f"pgbouncer:\n  {text}\n").poolers == ()
+
+
+@pytest.mark.parametrize(
     ("name", "text", "known"),
     [
         ("values.yaml", "replicaCount: 1\n", True),
@@ -189,3 +209,20 @@ SHAPES: Any = st.recursive(
 @given(st.dictionaries(st.sampled_from(KEYS + MORE), SHAPES))
 def test_no_shape_makes_it_fall(shape: dict[str, Any]) -> None:
     helm.load(source("values.yaml", json.dumps(shape)))
+
+
+@pytest.mark.parametrize(
+    ("values", "known"),
+    [
+        ('config: {DB_POOL_MAX: "60", LOG_LEVEL: info}', "60"),
+        ('configMap: {data: {DB_POOL_MAX: "60"}}', "60"),
+        ('config: {DB_POOL_MAX: "5"}\nenv: {DB_POOL_MAX: "60"}', "60"),
+        ('config: {DB_POOL_MAX: "60", replicas: 3}', None),
+        ('worker: {image: x, config: {DB_POOL_MAX: "60"}}', None),
+        ("config: {DB_POOL_MAX: {from: there}}", None),
+    ],
+)
+def test_a_mapping_of_variables_is_an_environment(values: str, known: str | None) -> None:
+    found = read(helm, "chart/values.yaml", f"nameOverride: shop\nimage: shop\n{values}\n")
+    shop = next(each for each in found.deployments if each.name == "shop")
+    assert shop.environment.get("DB_POOL_MAX", (None,))[0] == known

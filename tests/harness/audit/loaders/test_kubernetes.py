@@ -11,6 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.audit.chain import Declared
+from harness.audit.joining.join import joined
 from harness.audit.loaders import kubernetes
 from harness.audit.parts import Gateway
 from harness.audit.reading import Deployment, Reading
@@ -475,11 +477,11 @@ def test_our_own_base_is_understood() -> None:
         ours(f"base/{name}.yaml") for name in ("auth", "gateway", "kustomization")
     )
     (service,) = auth.deployments
-    (pool,) = service.pools
+    (chain,) = joined([auth, settings], Declared())
+    ((_, pool),) = chain.pools()
     assert (service.replicas.known, service.surge.known) == (2, 0)
     assert service.environment_files == ("auth",)
-    environment = next(each for each in settings.environments if each.name == "auth")
-    assert pool.size.resolved(environment.settings).known == 10
+    assert pool.size.known == 10, "of the ConfigMap that it names"
     assert (gateway.deployments[0].replicas.known, gateway.deployments[0].surge.known) == (1, 1)
     (edge_,) = settings.gateways
     assert edge_.timeout_s.known == 6

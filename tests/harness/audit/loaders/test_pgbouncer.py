@@ -240,3 +240,44 @@ def test_no_text_makes_it_fall(text: str) -> None:
         file = SourceFile(Path(name), name, head + text)
         pgbouncer.recognises(file)
         together([pgbouncer.load(file)])
+
+
+TEMPLATE = """\
+[databases]
+{% for pool in pools %}
+{{ pool.name }} = host={{ host }} dbname={{ pool.dbname }}
+{% endfor %}
+[pgbouncer]
+max_client_conn = {{ most }}
+{% if is_large %}
+default_pool_size = 60
+{% endif %}
+pool_mode = transaction
+{{ more_settings }}
+"""
+
+
+@pytest.mark.parametrize("name", ["pgbouncer.ini.j2", "pgbouncer.ini.erb", "pgbouncer.cfg.tmpl"])
+def test_a_template_says_what_stands_there_in_any_case(name: str) -> None:
+    text = TEMPLATE
+    if name.endswith(".erb"):
+        text = text.replace("{% if is_large %}", "<% if @large %>").replace(
+            "{% endif %}", "<% end %>"
+        )
+    (pooler,) = together([pgbouncer.load(SourceFile(Path(name), name, text))]).poolers
+    assert load(SourceFile(Path(name), name, text)) is not None
+    assert pooler.pool_mode.known == "transaction"
+    assert "filled in elsewhere" in pooler.max_client_conn.why
+    assert "filled in elsewhere" in pooler.default_pool_size.why
+
+
+def test_a_line_that_is_no_setting_is_said_where_it_is_no_template() -> None:
+    (unread,) = read(pgbouncer_ini=TEMPLATE).unread
+    assert unread.line == 2
+
+
+def test_what_ends_every_transaction_is_read() -> None:
+    """PgBouncer 1.25, in seconds; 0 is never."""
+    for text, seconds in (("transaction_timeout = 30", 30), ("transaction_timeout = 0", math.inf)):
+        (pooler,) = read(pgbouncer_ini=f"[pgbouncer]\nlisten_port = 6432\n{text}\n").poolers
+        assert pooler.transaction_timeout_s.known == seconds

@@ -380,3 +380,12 @@ def test_no_command_line_makes_it_fall(words: list[str]) -> None:
     found = command_settings([(word, Place("x")) for word in words])
     server_of(found, name="x", place=Place("x"))
     assert isinstance(Reading(), Reading)
+
+
+def test_what_ends_every_transaction_is_read() -> None:
+    """PostgreSQL 17; before it nothing does."""
+    (server,), _ = read({"postgresql.conf": "max_connections = 100\ntransaction_timeout = 30s\n"})
+    assert (server.transaction_timeout_s.known, server.idle_session_timeout_s.known) == (
+        30,
+        math.inf,
+    )

@@ -63,6 +63,55 @@ def test_a_script_that_starts_none_says_nothing() -> None:
     assert said.runtimes == ()
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "counts"),
+    [
+        ("bin/lint", "python -m flake8 .", False),
+        ("bin/run-tests", "python -m pytest", False),
+        ("mvnw", "exec java -cp wrapper.jar Main", False),
+        ("docker/entrypoint.sh", "python -m shop", True),
+        ("start.sh", "exec java -jar shop.jar", True),
+        ("bin/lint", "gunicorn app:app", True),
+    ],
+)
+def test_an_interpreter_counts_in_a_script_that_starts_something(
+    name: str, text: str, counts: bool
+) -> None:
+    said = read(start_scripts, name, f"#!/bin/sh\n{text}\n")
+    assert len(said.runtimes) == counts
+
+
+FUNCTIONS = """\
+#!/bin/bash
+worker() {
+  exec celery -A shop worker --concurrency 2
+}
+server() {
+  exec gunicorn -w 4 shop.wsgi
+}
+case "$1" in
+  worker) worker ;;
+  server) server ;;
+  manage) python manage.py "$@" ;;
+esac
+"""
+
+
+def test_of_a_script_that_is_told_what_to_start_nobody_knows_which() -> None:
+    (found,) = read(start_scripts, "docker-entrypoint", FUNCTIONS).runtimes
+    assert not found.processes.is_known
+    assert found.processes.why == "docker-entrypoint starts one of several programs"
+    assert not found.serves.is_known
+
+
+def test_one_that_only_prepares_by_a_word_starts_what_it_starts() -> None:
+    text = (
+        "#!/bin/sh\ncase $1 in\n  migrate) python manage.py migrate ;;\nesac\ngunicorn -w 4 shop\n"
+    )
+    (found,) = read(start_scripts, "docker-entrypoint", text).runtimes
+    assert found.processes.known == 4
+
+
 @given(st.text(max_size=300))
 def test_no_text_makes_it_fall(text: str) -> None:
     start_scripts.load(SourceFile(Path("start.sh"), "start.sh", f"gunicorn {text}"))
