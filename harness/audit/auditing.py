@@ -9,11 +9,16 @@ from pathlib import Path
 
 from harness.audit.chain import Chain, Declared
 from harness.audit.finding import SEVERITIES, Finding, Severity, Unknown, Unread
+from harness.audit.joining.alternatives import chosen
 from harness.audit.joining.calls import across
 from harness.audit.joining.compose_files import extending
+from harness.audit.joining.entry_points import started
 from harness.audit.joining.join import joined, variant_of
 from harness.audit.joining.nginx_files import included
+from harness.audit.joining.python_files import importing
+from harness.audit.joining.reexports import original
 from harness.audit.joining.server_files import together
+from harness.audit.joining.settings_modules import amended
 from harness.audit.loaders import load
 from harness.audit.reading import Reading
 from harness.audit.rules import RULES, Rule
@@ -119,7 +124,7 @@ def audit_sources(
         sources[file.name] = file
         if not reading.unread or replace(reading, unread=()) != NOTHING:
             understood.append(file.name)
-    readings = across(included(extending(readings)))
+    readings = chosen(across(amended(started(importing(original(included(extending(readings))))))))
     unread += [each for reading in readings if not reading.live for each in reading.unread]
     readings.append(of_servers := together(readings))
     unread += of_servers.unread

@@ -1,4 +1,4 @@
-"""Calls from one file into another, while a connection is held.
+"""What code does with connections together with another file.
 
 A function that takes a connection of its own is harmless, and so is a caller that holds one: only
 together do they need two. It is precise before it is complete: both must be seen to use one pool.
@@ -20,10 +20,20 @@ def across(readings: Sequence[Reading]) -> list[Reading]:
     for reading in readings:
         for each in reading.takings:
             functions.setdefault(_last(each.function), []).append(each)
+    sessions = {name for reading in readings for name in reading.session_names}
     return [
-        _with(reading, used) if (used := [*_uses(reading.callings, functions)]) else reading
+        _with(reading, used)
+        if (used := [*_uses(reading.callings, functions), *_of_sessions(reading, sessions)])
+        else reading
         for reading in readings
     ]
+
+
+def _of_sessions(reading: Reading, sessions: Iterable[str]) -> Iterable[Use]:
+    """What is supposed of names, of those that are sessions by the file that declares them."""
+    for each in reading.supposed:
+        if any(is_imported(name, each.name, each.use.place.file) for name in sessions):
+            yield each.use
 
 
 def _uses(callings: Iterable[Calling], functions: dict[str, list[Taking]]) -> Iterable[Use]:
@@ -31,7 +41,7 @@ def _uses(callings: Iterable[Calling], functions: dict[str, list[Taking]]) -> It
         named = [
             each
             for each in functions.get(_last(calling.function), ())
-            if _is_imported(each.function, calling)
+            if is_imported(each.function, calling.function, calling.use.place.file)
         ]
         near = max((common(calling.use.place.file, each.function) for each in named), default=0)
         for each in named:
@@ -40,15 +50,15 @@ def _uses(callings: Iterable[Calling], functions: dict[str, list[Taking]]) -> It
                 yield calling.use
 
 
-def _is_imported(function: str, calling: Calling) -> bool:
-    """Whether a caller that imports it by this name may mean ``function``.
+def is_imported(function: str, name: str, file: str) -> bool:
+    """Whether a file that imports it by this name may mean ``function``.
 
-    What is imported from is a folder around the caller: another program's has its own.
+    What is imported from is a folder around the file: another program's has its own.
     """
-    if not _ends_with(function, calling.function):
+    if not _ends_with(function, name):
         return False
-    root = function.removesuffix(calling.function).rstrip("/")
-    return not root or is_within(folder_of(calling.use.place.file), root)
+    root = function.removesuffix(name).rstrip("/")
+    return not root or is_within(folder_of(file), root)
 
 
 def _with(reading: Reading, used: list[Use]) -> Reading:

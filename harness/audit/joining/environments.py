@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from harness.audit.paths import common, folder_of, is_within, parts_of
 from harness.audit.reading import Code, Deployment, Environment, Setting
-from harness.audit.values import Place, Settings, Value, read_at, replaced
+from harness.audit.values import Place, Settings, Value, Variable, read_at, replaced
 
 T = TypeVar("T")
 
@@ -116,7 +116,7 @@ class Resolver:
         variable = value.variable
         if variable is None or not variable.attribute:
             return value.resolved(self._environment)
-        setting = setting_named(variable.name, self._settings, self._folder)
+        setting = setting_of(variable, self._settings, self._folder)
         if setting is None:
             return value
         held = {setting.variable: self._environment.get(setting.variable)}
@@ -129,7 +129,14 @@ class Resolver:
         return read_at(*said, setting.variable, variable.read, partial=variable.partial)
 
 
-def setting_named(name: str, settings: Sequence[Setting], folder: str) -> Setting | None:
-    """The setting of that name, of several the one whose file stands nearest to ``folder``."""
-    found = [each for each in settings if each.name.lower() == name.lower()]
-    return max(found, key=lambda each: common(folder, each.place.file), default=None)
+def setting_of(variable: Variable[Any], settings: Sequence[Setting], folder: str) -> Setting | None:
+    """The setting that a variable's name means, by its owner, and by whose file stands nearest.
+
+    None where one file declares several of that name, and which is meant is not shown.
+    """
+    found = [each for each in settings if each.name.lower() == variable.name.lower()]
+    owned = [each for each in found if variable.owner in each.owners]
+    nearest = max((common(folder, each.place.file) for each in owned or found), default=0)
+    near = [e for e in owned or found if common(folder, e.place.file) == nearest]
+    said = {(each.variable, each.text) for each in near if each.place.file == near[0].place.file}
+    return near[0] if len(said) == 1 else None

@@ -8,7 +8,7 @@ is not known.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import fields, is_dataclass, replace
 from typing import Any, TypeVar
 
@@ -23,13 +23,26 @@ _STRENGTH = {"file": 2, "default": 1, "unknown": 0}
 
 def merged(first: Any, second: Any) -> Any:
     """``first`` with what only ``second`` says; both are of one class."""
+    return _merged(first, second, stronger)
+
+
+def completed_by(first: Any, file: Any) -> Any:
+    """``first`` with what its own settings file says.
+
+    What the file says and nobody can read (a number of workers that is counted when it runs) is
+    not known: it is not the default that the file was written to replace.
+    """
+    return _merged(first, file, _said)
+
+
+def _merged(first: Any, second: Any, chosen: Callable[[Value[Any], Value[Any]], Value[Any]]) -> Any:
     changes: dict[str, Any] = {}
     for each in fields(first):
         one, other = getattr(first, each.name), getattr(second, each.name)
         if isinstance(one, Value):
-            changes[each.name] = stronger(one, other)
+            changes[each.name] = chosen(one, other)
         elif isinstance(one, Target):
-            changes[each.name] = merged(one, other)
+            changes[each.name] = _merged(one, other, chosen)
         elif isinstance(one, tuple) and not one:
             changes[each.name] = other
         elif isinstance(one, dict):
@@ -37,13 +50,23 @@ def merged(first: Any, second: Any) -> Any:
         elif one in ("", None):
             changes[each.name] = other
         elif is_dataclass(one) and not isinstance(one, Place) and type(one) is type(other):
-            changes[each.name] = merged(one, other)
+            changes[each.name] = _merged(one, other, chosen)
     return replace(first, **changes)
 
 
 def stronger(one: Value[Any], other: Value[Any]) -> Value[Any]:
-    """The one that a file states; the first where both do."""
+    """The one that a file states; the first where both do.
+
+    Of two that are not known it is the one that a variable decides: that may be known later.
+    """
+    if one.origin == other.origin == "unknown" and one.variable is None:
+        return other if other.variable is not None else one
     return other if _STRENGTH[other.origin] > _STRENGTH[one.origin] else one
+
+
+def _said(one: Value[Any], other: Value[Any]) -> Value[Any]:
+    is_said = other.is_known or other.place is not None
+    return other if one.origin == "default" and is_said else stronger(one, other)
 
 
 def mounted(parts: Iterable[Part]) -> tuple[Part, ...]:
@@ -67,8 +90,19 @@ def mounted(parts: Iterable[Part]) -> tuple[Part, ...]:
     found: list[Part] = []
     for each in running:
         whole: Part = replace(merged(files[0], each), name=each.name, hosts=each.hosts)
-        found.append(whole)
+        found.append(_as_of_its_version(whole, each))
     return tuple(found)
+
+
+def _as_of_its_version(whole: Part, running: Part) -> Part:
+    """A file does not know which version of the program reads it; an image does."""
+    if not isinstance(whole, Pooler) or not isinstance(running, Pooler):
+        return whole
+    own = running.prepared_by_default
+    is_said = own.is_known or own.place is not None
+    if not is_said or whole.max_prepared_statements.origin != "default":
+        return whole
+    return replace(whole, max_prepared_statements=own)
 
 
 def deployments_of(
@@ -115,7 +149,6 @@ def _overlaid(base: Deployment, over: Deployment) -> Deployment:
         environment={**base.environment, **over.environment},
         environment_files=(*base.environment_files, *over.environment_files),
         place=base.place,
-        pools=base.pools or over.pools,
     )
 
 

@@ -23,12 +23,14 @@ SUPERUSER = "superuser"
 WATCHING = frozenset({"pg_monitor", "pg_read_all_stats"})
 """Roles that who watches a database is a member of."""
 
-_TIMEOUTS = {
+TIMEOUTS = {
     "statement_timeout": "statement_timeout_s",
     "idle_in_transaction_session_timeout": "idle_in_transaction_timeout_s",
     "lock_timeout": "lock_timeout_s",
     "idle_session_timeout": "idle_session_timeout_s",
+    "transaction_timeout": "transaction_timeout_s",
 }
+"""The fields of a pool, and of a server, that such a setting decides."""
 
 _Line = tuple[str, str, Place]
 
@@ -188,7 +190,7 @@ def _with_role(pool: Pool, settings: Sequence[RoleSetting]) -> Pool:
     said = _given(settings, pool.target.user.known, pool.target.database.known)
     changes: dict[str, Any] = {
         name: parsed(said, key, timeout_s)
-        for key, name in _TIMEOUTS.items()
+        for key, name in TIMEOUTS.items()
         if key in said and not getattr(pool, name).is_known
     }
     if "connection limit" in said and not pool.role_limit.is_known:

@@ -128,3 +128,74 @@ def test_others_stay_as_they_are() -> None:
 def test_no_name_makes_it_fall(file: str, module: str) -> None:
     main = MAIN.replace("app.db", module)
     across([python.load(source(file, main)), python.load(source(f"{file}.py", DB))])
+
+
+DEPS = """\
+from typing import Annotated
+
+from fastapi import Depends
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.db import get_session
+
+SessionDep = Annotated[AsyncSession, Depends(get_session)]
+"""
+ROUTES = """\
+from fastapi import APIRouter
+from fastapi.responses import StreamingResponse
+from sqlalchemy import select
+
+from app.db import SessionFactory
+from app.deps import SessionDep
+
+router = APIRouter()
+
+
+@router.get("/export")
+async def export(session: SessionDep):
+    rows = await session.stream(select(1))
+    return StreamingResponse(rows)
+
+
+@router.post("/")
+async def add(session: SessionDep):
+    await session.execute(select(1))
+    async with SessionFactory() as audit:
+        await audit.execute(select(1))
+"""
+
+
+def practices(routes: str = ROUTES, deps: str = DEPS) -> list[tuple[str, int]]:
+    """What the endpoints do wrong, with the line."""
+    files = {"srv/app/routes.py": routes, "srv/app/deps.py": deps}
+    loaded = [python.load(source(name, text)) for name, text in files.items()]
+    uses = [use for code in across(loaded)[0].codes for use in code.uses]
+    return [(use.practice, use.place.line) for use in uses]
+
+
+def test_a_session_that_another_file_declares_is_one() -> None:
+    assert practices() == [("session-over-teardown", 14), ("nested-checkout", 20)]
+    by_module = ROUTES.replace("from app.deps import SessionDep", "from app import deps")
+    assert len(practices(by_module.replace(": SessionDep", ": deps.SessionDep"))) == 2
+    relative = ROUTES.replace("from app.deps", "from .deps")
+    assert len(practices(relative)) == 2
+
+
+@pytest.mark.parametrize(
+    "deps",
+    [
+        DEPS.replace("[AsyncSession, Depends(get_session)]", "[Settings, Depends(get_settings)]"),
+        DEPS.replace("Depends(get_session)", 'Depends(get_session, scope="function")'),
+        DEPS.replace("SessionDep =", "OtherDep ="),
+        "",
+    ],
+)
+def test_a_name_that_is_no_session_of_the_answers_is_none(deps: str) -> None:
+    assert practices(deps=deps) == []
+
+
+def test_a_session_that_is_given_back_first_is_free() -> None:
+    streaming = ROUTES.replace("    return Str", "    await session.close()\n    return Str")
+    assert practices(streaming) == [("nested-checkout", 21)]
+    nested = ROUTES.replace("    async with", "    await session.commit()\n    async with")
+    assert practices(nested) == [("session-over-teardown", 14)]

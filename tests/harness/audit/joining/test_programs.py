@@ -10,8 +10,8 @@ import pytest
 from harness.audit.chain import Chain, Declared
 from harness.audit.joining.join import joined
 from harness.audit.parts import Workload
-from harness.audit.reading import Reading
-from harness.audit.values import Value
+from harness.audit.reading import Reading, Runtime
+from harness.audit.values import Place, Value, Variable
 from tests.harness.audit.joining.pieces import (
     asked_for,
     at,
@@ -52,6 +52,45 @@ def test_code_runs_where_the_image_is_built_from_its_folder() -> None:
     )
     assert [(each.name, size(each).known) for each in found.workloads] == [("api", 10), ("mail", 3)]
     assert [each.instances.is_known for each in found.workloads] == [False, False]
+
+
+@pytest.mark.parametrize(
+    ("variable", "told"),
+    [
+        ("DB_HOST", True),
+        ("DB_POSTGRESDB_HOST", True),
+        ("KC_DB_URL_HOST", True),
+        ("GITEA__database__HOST", True),
+        ("REDIS_HOST", False),
+    ],
+)
+def test_an_image_is_told_of_its_database_by_the_name_of_a_variable(
+    variable: str, told: bool
+) -> None:
+    found = chain(reading(deployments=deployment("web", variables={variable: "db"})))
+    assert [each.name for each in found.workloads] == (["web"] if told else [])
+
+
+def test_what_changes_the_schema_serves_nobody() -> None:
+    found = chain(
+        reading(codes=code("shop/plugins/migrations.py"), deployments=deployment(folder="."))
+    )
+    assert found.workloads == ()
+
+
+@pytest.mark.parametrize(
+    ("where", "runs_it"), [("compose.yaml", False), ("examples/shop/compose.yaml", True)]
+)
+def test_an_example_is_run_by_what_is_shown_with_it(where: str, runs_it: bool) -> None:
+    """An image of the project itself, built around the folder of examples, does not run them."""
+    found = chain(
+        reading(
+            codes=code("examples/shop/db.py"),
+            deployments=deployment("api", where, folder=".", variables={"DB_HOST": "db"}),
+        )
+    )
+    names = [(each.name, each.pools[0].size.known) for each in found.workloads]
+    assert (("api", 10.0) in names) is runs_it
 
 
 def test_the_nearest_folder_holds() -> None:
@@ -292,3 +331,81 @@ def test_what_code_is_given_is_no_second_pool(
     own = Reading(codes=(code(**made),)) if made else Reading()
     found = chain(Reading(codes=(given,)), own).pools()
     assert sorted(pool.size.known or 0 for _, pool in found) == size_of_it
+
+
+def test_what_a_settings_file_says_and_nobody_can_read_is_not_its_programs_default() -> None:
+    """Workers that are counted when they start were taken for one."""
+    own = runtime(
+        "Dockerfile",
+        processes=Value.default(1, "gunicorn"),
+        threads=Value.default(1.0, "gunicorn"),
+        settings_file="gunicorn.conf.py",
+    )
+    counted = Value.unknown("workers is counted from the cores", Place("gunicorn.conf.py", 2))
+    file = runtime("gunicorn.conf.py", processes=counted, threads=Value.default(1.0, "gunicorn"))
+    deployed = deployment(folder=".", runtime=own, variables={"WORKERS": "6"})
+    found = one(Reading(codes=(code(),)), reading(runtimes=file), reading(deployments=deployed))
+    assert (found.processes.known, found.processes.why) == (None, counted.why)
+    assert found.pools[0].threads.known == 1
+    asked = replace(file, processes=counted.decided_by(Variable("WORKERS", int)))
+    found = one(Reading(codes=(code(),)), reading(runtimes=asked), reading(deployments=deployed))
+    assert found.processes.known == 6
+    stated = replace(own, processes=at(3))
+    deployed = replace(deployed, runtime=stated)
+    found = one(Reading(codes=(code(),)), reading(runtimes=file), reading(deployments=deployed))
+    assert found.processes.known == 3, "the command line holds over the file"
+
+
+def test_a_frameworks_threads_are_asked_after_the_settings_file() -> None:
+    own = runtime(
+        "Dockerfile",
+        processes=at(2),
+        threads=Value.default(1.0, "gunicorn"),
+        settings_file="gunicorn.conf.py",
+    )
+    loop = Value.unknown("its workers run an event loop", Place("gunicorn.conf.py", 3))
+    application = Runtime(
+        place=Place("app/main.py", 1),
+        folder="app",
+        threads=Value.default(40.0, "AnyIO"),
+        serves=at(True),
+    )
+    found = one(
+        Reading(codes=(code(),)),
+        reading(runtimes=runtime("gunicorn.conf.py", processes=at(2), threads=loop)),
+        reading(runtimes=application),
+        reading(deployments=deployment(folder=".", runtime=own)),
+    )
+    assert found.pools[0].threads.known == 40
+
+
+def test_a_limit_that_a_setting_decides_is_asked_for_behind_any_server() -> None:
+    own = runtime("app.service", processes=at(3), threads=Value.unknown("any number"))
+    application = Runtime(
+        place=Place("app/main.py", 1),
+        folder="app",
+        threads=asked_for("THREADS", attribute=True),
+        serves=at(True),
+    )
+    found = one(
+        Reading(codes=(code(),)),
+        reading(runtimes=application),
+        reading(settings=setting("THREADS", "APP_THREADS", "8")),
+        reading(deployments=deployment(folder=".", runtime=own)),
+    )
+    assert found.pools[0].threads.known == 8
+
+
+def test_a_url_that_other_code_connects_to_is_no_pool_beside() -> None:
+    given = replace(code("app/settings.py"), given=True)
+    asyncs = code("app/db.py", implementation="asyncpg", size=at(7.0))
+    assert size(one(reading(codes=given), reading(deployments=deployment()))).known == 10
+    both = one(reading(codes=given), reading(codes=asyncs), reading(deployments=deployment()))
+    assert size(both).known == 7
+
+
+@pytest.mark.parametrize("folder", ["scripts", "benchmarks", "app/migrations"])
+def test_what_is_run_by_hand_serves_nobody(folder: str) -> None:
+    aside = code(f"{folder}/load.py", size=at(70.0))
+    found = one(reading(codes=code()), reading(codes=aside), reading(deployments=deployment()))
+    assert size(found).known == 10
