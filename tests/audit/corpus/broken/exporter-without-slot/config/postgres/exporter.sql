@@ -1,0 +1,2 @@
+CREATE ROLE exporter LOGIN;
+GRANT pg_monitor TO exporter;

@@ -1,0 +1,5 @@
+from archive.settings.common import *
+from archive.settings.common import DATABASES
+
+DEBUG = False
+DATABASES["default"].update({"CONN_MAX_AGE": 0, "OPTIONS": {"sslmode": "require"}, "DISABLE_SERVER_SIDE_CURSORS": True})
