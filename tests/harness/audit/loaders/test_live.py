@@ -100,7 +100,7 @@ def test_it_leaves_nothing_and_may_not_write(
 
     wait_until("the audit's session to end", nothing_left, timeout_s=5)
     monkeypatch.setattr(live, "_SESSIONS", "CREATE TABLE left_behind ()")
-    with pytest.raises(DatabaseRefusedError, match="ReadOnlySqlTransaction"):
+    with pytest.raises(DatabaseRefusedError, match="SQLSTATE 25006"):  # read_only_sql_transaction
         live.read(embedded_postgres.dsn)
 
 
@@ -114,7 +114,7 @@ def test_a_query_that_hangs_is_ended_by_the_server(
 
 
 def test_a_server_that_never_answers_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(live, "LONGEST_S", 0.05)
+    monkeypatch.setattr(live, "CONNECT_S", 0.05)
     with socket.create_server(("127.0.0.1", 0)) as deaf:
         port = deaf.getsockname()[1]
         with pytest.raises(DatabaseRefusedError, match="did not answer in time"):
@@ -201,7 +201,7 @@ def test_no_error_repeats_a_dsn(dsn: str) -> None:
 
 def test_a_wrong_password_is_bad_input(embedded_postgres: EmbeddedPostgres) -> None:
     wrong = make_conninfo(embedded_postgres.dsn, password=SECRET)
-    with pytest.raises(UsageError, match="does not let the audit in") as refused:
+    with pytest.raises(UsageError, match="does not take this user") as refused:
         live.read(wrong)
     assert SECRET not in str(refused.value)
 
@@ -246,6 +246,47 @@ def test_a_dsn_that_cannot_be_used_is_bad_input(
     monkeypatch.setenv("PGSERVICEFILE", str(tmp_path / "none"))
     with pytest.raises(UsageError, match="cannot be used"):
         live.read(dsn)
+
+
+def test_a_service_and_a_password_file_lead_to_the_server(
+    embedded_postgres: EmbeddedPostgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The service's host holds over PGHOST, as libpq has it."""
+    given = conninfo_to_dict(embedded_postgres.dsn)
+    words = "".join(f"{key}={given[key]}\n" for key in ("host", "port", "user", "dbname"))
+    (tmp_path / "services").write_text(f"[prod]\n{words}")
+    passwords = tmp_path / "passwords"
+    passwords.touch(mode=0o600)
+    passwords.write_text(f"*:{given['port']}:*:{given['user']}:{given['password']}\n")
+    monkeypatch.setenv("PGSERVICEFILE", str(tmp_path / "services"))
+    monkeypatch.setenv("PGPASSFILE", str(passwords))
+    monkeypatch.setenv("PGHOST", "elsewhere.invalid")
+    assert live.read("service=prod").servers[0].max_connections.known == 100
+    monkeypatch.setenv("PGSERVICE", "prod")
+    assert live.read("").servers[0].max_connections.known == 100
+
+
+def test_names_that_are_no_unicode_are_read(
+    embedded_postgres: EmbeddedPostgres, admin: psycopg.Connection
+) -> None:
+    """A database in SQL_ASCII has bytes, and says so of itself."""
+    admin.execute("CREATE DATABASE bytes ENCODING 'SQL_ASCII' TEMPLATE template0")
+    try:
+        found = live.read(make_conninfo(as_role(embedded_postgres, "watcher"), dbname="bytes"))
+        assert found.servers[0].max_connections.known == 100
+        assert ("shop", "5s") in {(each.role, each.text) for each in found.role_settings}
+    finally:
+        admin.execute("DROP DATABASE bytes WITH (FORCE)")
+
+
+def test_transactions_that_have_an_end_are_read(
+    embedded_postgres: EmbeddedPostgres, admin: psycopg.Connection
+) -> None:
+    admin.execute("ALTER ROLE shop SET transaction_timeout = '30s'")
+    found = live.read(as_role(embedded_postgres, "watcher"))
+    assert found.servers[0].transaction_timeout_s.known == float("inf")
+    said = {(each.role, each.key): each.text for each in found.role_settings}
+    assert said["shop", "transaction_timeout"] == "30s"
 
 
 @pytest.fixture
