@@ -7,9 +7,7 @@ from pathlib import Path
 from rich.table import Table
 from rich.text import Text
 
-from harness.audit.chain import Chain
-from harness.audit.finding import Finding
-from harness.audit.proofs import Proof, proof, provable
+from harness.audit.proofs import Proof, chain_of, proof, provable
 from harness.audit.reviewing.review import Review
 from harness.cli.application import err, out, print_json
 from harness.cli.audit_output import Format
@@ -25,7 +23,7 @@ SAID = {
 
 
 def prove_it(rule: str, review: Review, *, seed: int, runs: Path, form: Format) -> ExitCode:
-    """Play the first finding of ``rule``. Raises `UsageError` where there is nothing to play."""
+    """Play the first finding of ``rule`` that an incident has. `UsageError` where none can be."""
     from harness.proving import Played, as_json, prove  # the stack is not needed for an audit
 
     if form not in (Format.TEXT, Format.JSON):
@@ -34,13 +32,7 @@ def prove_it(rule: str, review: Review, *, seed: int, runs: Path, form: Format) 
         raise UsageError(
             f"--prove {rule}: no incident shows it", remedy=f"There are: {', '.join(provable())}."
         )
-    finding = next((each for each in review.findings if each.id == rule), None)
-    if finding is None:
-        raise UsageError(
-            f"--prove {rule}: it finds nothing here, so there is nothing to show",
-            remedy="`pooldrill audit PATH…` shows what is found.",
-        )
-    asked = proof(finding, _chain_of(finding, review))
+    asked = _first_that_can_be_played(rule, review)
     if form is Format.TEXT:
         out.print(_values(asked))
     proven = prove(asked, seed=seed, out=runs, said=lambda line: err.print(line, highlight=False))
@@ -67,14 +59,20 @@ def prove_it(rule: str, review: Review, *, seed: int, runs: Path, form: Format) 
     return CODES[proven.outcome]
 
 
-def _chain_of(finding: Finding, review: Review) -> Chain:
-    """The chain that the finding is about: a file that has a whole one, or all others."""
-    chains = review.audit.chains
-    for chain in chains:
-        places = {workload.place.file for workload in chain.workloads}
-        if finding.place.file in places:
-            return chain
-    return chains[-1]
+def _first_that_can_be_played(rule: str, review: Review) -> Proof:
+    """Raises `UsageError` where nothing is found, or with why the first one cannot be played."""
+    refused: UsageError | None = None
+    for finding in review.findings:
+        if finding.id != rule:
+            continue
+        try:
+            return proof(finding, chain_of(finding, review.audit.chains))
+        except UsageError as error:
+            refused = refused or error
+    raise refused or UsageError(
+        f"--prove {rule}: it finds nothing here, so there is nothing to show",
+        remedy="`pooldrill audit PATH…` shows what is found.",
+    )
 
 
 def _values(asked: Proof) -> Table:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -54,3 +55,12 @@ def test_the_harm_is_shown_on_real_parts(tmp_path: Path) -> None:
     written = json.loads((proven.folder / "proof.json").read_text("utf-8"))
     assert written["outcome"] == "pass"
     assert [row["name"] for row in written["rows"]] == ["as audited", "with the remedy"]
+
+
+@pytest.mark.slow
+def test_without_the_defect_no_harm_is_shown(tmp_path: Path) -> None:
+    """A pool that gives up well before the gateway, and one that does so a little sooner."""
+    settings = (*PLAYED.audited, Setting("service.pool.timeout", "600ms", None))
+    sound = replace(PLAYED, audited=settings)
+    proven = prove(sound, out=tmp_path)
+    assert proven.outcome == "fail", proven.rows
