@@ -6,8 +6,10 @@ import errno
 import io
 import os
 import sys
+from collections.abc import Sequence
 from typing import Any
 
+import typer
 from rich.markup import escape
 
 # Importing a module of commands is what adds them; their order is the help's.
@@ -25,15 +27,22 @@ from harness.cli import (  # noqa: F401
 
 # isort: on
 from harness.cli.application import app, err, print_json
-from harness.errors import AuditInputError, ExitCode, IncidentError, PooldrillError, RulesError
+from harness.errors import (
+    AuditInputError,
+    ExitCode,
+    IncidentError,
+    PooldrillError,
+    RulesError,
+    UsageError,
+)
 
 
 def main() -> None:
     """Entry point: known errors become their text and exit code, not a traceback."""
-    as_json = "--json" in sys.argv
+    as_json = asks_for_json(sys.argv[1:])
     _usable_streams()
     try:
-        app()
+        _run(as_json)
     except PooldrillError as error:
         if as_json:
             print_json({"error": _error_dict(error)})
@@ -52,6 +61,34 @@ def main() -> None:
         # A defect of ours must not leave with Python's exit code 1, which means "fail".
         err.print_exception()
         raise SystemExit(ExitCode.INVALID) from None
+
+
+def asks_for_json(words: Sequence[str]) -> bool:
+    """Whether a command line asks for JSON, by ``--json`` or ``--format json``, even a wrong one.
+
+    A program that reads standard output is told there why there is nothing else.
+    """
+    pairs = zip(words, (*words[1:], ""), strict=False)
+    return any(
+        word in ("--json", "--format=json") or (word, following) == ("--format", "json")
+        for word, following in pairs
+    )
+
+
+def _run(as_json: bool) -> None:
+    """Run the command. What is wrong with its words is said by Typer, except in JSON."""
+    if not as_json:
+        app()
+        return
+    try:
+        code = app(standalone_mode=False)
+    except typer.Abort:
+        raise KeyboardInterrupt from None
+    except typer.TyperException as error:
+        said = getattr(error, "format_message", error.__str__)()
+        remedy = "The same command with --help shows its options."
+        raise UsageError(said, remedy=remedy) from None
+    raise SystemExit(code or ExitCode.PASS)
 
 
 def _usable_streams() -> None:

@@ -66,7 +66,9 @@ def preferences_of(paths: list[Path], config: Path | None) -> Preferences:
     """Patterns of a file that was found count from its folder, those of --config from here."""
     if config is not None:
         if not config.is_file():
-            raise UsageError(f"--config {config}: there is no such file")
+            raise UsageError(
+                f"--config {config}: there is no such file", remedy="Name a file that is there."
+            )
         return read_preferences(config, Path(), KNOWN)
     found = preferences_for(paths) if paths else None
     return Preferences() if found is None else read_preferences(found, found.parent, KNOWN)

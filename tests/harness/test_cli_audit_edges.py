@@ -18,6 +18,7 @@ from harness.audit import Declared, Finding, audit_files, auditing
 from harness.audit.auditing import may_be_secret
 from harness.audit.chain import Chain
 from harness.audit.rules import RULES
+from harness.cli import asks_for_json
 from harness.cli.application import app
 from harness.errors import PooldrillError
 
@@ -229,3 +230,57 @@ def test_the_name_of_a_file_begins_no_line_and_no_control_sequence(tmp_path: Pat
     for form in ("text", "github"):
         said = audit(str(tmp_path), "--format", form)[1]
         assert "\n::error::" not in said
+
+
+# -- a program that reads standard output --------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (("--format", "json", "--bogus"), 2, "No such option: --bogus"),
+        (("--format", "json", "--fail-on", "never"), 2, "--fail-on"),
+        (("--format=json", "--config", "no-such.toml"), 2, "no-such.toml"),
+        (("--json", "--dsn", "host=nowhere.invalid"), 4, "nowhere.invalid cannot be reached"),
+    ],
+)
+def test_json_that_was_asked_for_is_json_of_an_error_too(
+    tmp_path: Path, words: tuple[str, ...], code: int, said: str
+) -> None:
+    (tmp_path / "compose.yaml").write_text(COMPOSE, "utf-8")
+    ended = run(tmp_path, *words)
+    error = json.loads(ended.stdout)["error"]
+    assert (ended.returncode, error["exit_code"]) == (code, code)
+    assert said in error["message"]
+    assert error["remedy"]
+    assert said in ended.stderr.decode(), "and for people"
+
+
+def test_help_and_findings_have_their_exit_codes_in_json_as_well(tmp_path: Path) -> None:
+    (tmp_path / "compose.yaml").write_text(COMPOSE, "utf-8")
+    assert run(tmp_path, "--format", "json", "--help").returncode == 0
+    found = run(tmp_path, "--format", "json")
+    assert found.returncode == 1
+    assert json.loads(found.stdout)["findings"]
+
+
+def test_a_wrong_word_is_said_as_text_where_text_was_asked_for(tmp_path: Path) -> None:
+    for words in (("--format", "sarif", "--bogus"), ("--format", "jsn")):
+        ended = run(tmp_path, *words)
+        assert (ended.returncode, ended.stdout) == (2, b"")
+        assert b"Usage" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "is_json"),
+    [
+        (("audit", ".", "--json"), True),
+        (("audit", "--format", "json", "."), True),
+        (("audit", "--format=json", "."), True),
+        (("audit", "--format", "sarif", "json"), False),
+        (("audit", "json", "--format"), False),
+        ((), False),
+    ],
+)
+def test_what_asks_for_json(words: tuple[str, ...], is_json: bool) -> None:
+    assert asks_for_json(words) is is_json
