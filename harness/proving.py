@@ -11,12 +11,14 @@ A run that cannot be trusted makes the proof *invalid*.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
+from harness import measurements
 from harness.audit.proofs import Proof
 from harness.errors import IncidentError, PooldrillError, UsageError
 from harness.incident import Incident, dump_incident, load_incident
@@ -38,7 +40,18 @@ SURGE_S = 30.0
 LONGEST_S = 300.0
 """Beyond it a surge is no longer tried: the pool's or the gateway's patience is minutes."""
 
+MOST_PER_S = 100.0
+"""Logins a second for each processor of this machine, which has to play the service, the database
+and those who log in."""
+
+STARVED = 0.6
+"""Of the surge, in which tasks waited for a processor: the machine is the bottleneck then."""
+
+CURED = 0.05
+"""Users affected, at the most, with a remedy that leaves no cause."""
+
 Name = Literal["as audited", "with the remedy"]
+REMEDIED: Name = "with the remedy"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +98,8 @@ def prove(
         for name, incident in staged.items():
             said(f"{name}: {incident.name} is played")
             rows.append(_played(name, incident, folder / name.replace(" ", "-"), seed, replays))
+            if name == REMEDIED and proof.cures:
+                rows[-1] = cured(rows[-1])
             said(f"{name}: {_line(rows[-1])}")
     found = Proven(proof, _outcome(*rows), tuple(rows), folder)
     try:
@@ -114,6 +129,7 @@ def stage(proof: Proof, remedy: Mapping[str, str]) -> Incident:
             f"{error.message}",
             remedy="Audit one replica's configuration, or a smaller --peak.",
         ) from None
+    _require_playable(incident)
     begin_s = incident.outage.begin_s
     end_s = begin_s + length_s
     phases = tuple(
@@ -141,6 +157,18 @@ def stage(proof: Proof, remedy: Mapping[str, str]) -> Incident:
     )
 
 
+def _require_playable(incident: Incident) -> None:
+    """Refuse a load that this machine cannot play: it would show its own limits."""
+    asked = max(phase.rate_per_s for phase in incident.load.phases)
+    processors = os.cpu_count() or 1
+    if asked > MOST_PER_S * processors:
+        raise UsageError(
+            f"{asked:g} logins a second are more than is played here: {MOST_PER_S:g}/s for each of "
+            f"{processors} processors",
+            remedy="Audit one replica's configuration with its share of the --peak.",
+        )
+
+
 def _played(name: str, incident: Incident, folder: Path, seed: int, replays: Replays) -> Played:
     called: Name = "as audited" if name == "as audited" else "with the remedy"
     try:
@@ -160,6 +188,12 @@ def _played(name: str, incident: Incident, folder: Path, seed: int, replays: Rep
     except PooldrillError as error:
         return Played(called, None, 0, 0, 0, error.message, "")
     distrust = [check.why for check in validity.checks(evidence) if check.outcome != "pass"]
+    waiting = measurements.waiting_for_processor(evidence.recording.samples, *evidence.busy)
+    if waiting is not None and waiting > STARVED:
+        distrust.append(
+            f"tasks waited for a processor in {waiting:.0%} of the surge: this machine was the "
+            "bottleneck, not what was audited"
+        )
     counted = evidence.arrivals
     return Played(
         called,
@@ -169,6 +203,18 @@ def _played(name: str, incident: Incident, folder: Path, seed: int, replays: Rep
         counted.http_error,
         "; ".join(distrust),
         str(directory),
+    )
+
+
+def cured(remedied: Played) -> Played:
+    """The same, not to be trusted where users are affected although the cause is gone."""
+    if remedied.affected is None or remedied.affected <= CURED:
+        return remedied
+    return replace(
+        remedied,
+        affected=None,
+        why=f"{remedied.affected:.1%} of the users are affected although the cause is gone: "
+        "something else than this finding limits what was played",
     )
 
 

@@ -20,6 +20,7 @@ from harness.measurements.clocks import (
     slo_breach,
     surge_s,
 )
+from harness.measurements.machine import waiting_for_processor
 from harness.measurements.parts import away_seconds, restarts
 from harness.measurements.pools import (
     capacity,
@@ -52,4 +53,5 @@ __all__ = [
     "success_ratio",
     "surge_s",
     "total_increase",
+    "waiting_for_processor",
 ]

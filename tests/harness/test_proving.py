@@ -10,7 +10,7 @@ import pytest
 
 from harness.audit.proofs import Proof, Setting
 from harness.errors import UsageError
-from harness.proving import prove, stage
+from harness.proving import Played, cured, prove, stage
 
 PLAYED = Proof(
     "PD103",
@@ -37,6 +37,25 @@ def test_nobody_acts_and_the_surge_lasts_as_long_as_it_must() -> None:
 def test_values_beyond_the_harness_are_refused() -> None:
     with pytest.raises(UsageError, match="beyond what pool-wait-beyond-gateway can be played"):
         stage(PLAYED, {"service.replicas": "400"})
+
+
+def test_more_logins_than_the_machine_can_play_are_refused() -> None:
+    """It would show its own limits, whatever was audited."""
+    with pytest.raises(UsageError, match="20000 logins a second are more than is played here"):
+        stage(PLAYED, {"load.phases.surge.rate": "20000/s"})
+
+
+@pytest.mark.parametrize(
+    ("affected", "trusted"), [(0.0, True), (0.05, True), (0.051, False), (None, False)]
+)
+def test_a_remedy_that_cures_leaves_nobody_affected(affected: float | None, trusted: bool) -> None:
+    """Else something other than the finding limits what was played: a machine, say."""
+    row = cured(Played("with the remedy", affected, 0, 0, 7, "", "runs/1"))
+    assert (row.affected is not None) == trusted
+    if trusted:
+        assert row.affected == affected
+    elif affected is not None:
+        assert "5.1% of the users are affected although" in row.why
 
 
 def test_a_surge_of_minutes_is_not_waited_for() -> None:

@@ -62,7 +62,7 @@ def undersized(subject: Subject) -> Proof:
         "service.pool.max_overflow": "0",
         "database.max_connections": str(connections(instances * size)),
     }
-    return Proof("PD142", "undersized-pool", audited, remedy)
+    return Proof("PD142", "undersized-pool", audited, remedy, cures=True)
 
 
 def _threads_that_bind(subject: Subject) -> tuple[Setting, ...]:
@@ -86,13 +86,24 @@ def budget(subject: Subject) -> Proof:
         raise UsageError("PD101: which server the pool connects to is not known")
     most = needed(server.max_connections, "max_connections")
     reserved = int(server.reserved.known or 0)
-    if instances * capacity <= needed(server.grant, "what the server grants"):
+    grant = needed(server.grant, "what the server grants")
+    if instances * capacity <= grant:
         raise UsageError(
             "PD101: this pool alone asks for no more than the server grants, and the incident "
             "plays one deployment"
         )
     hold_s = subject.workload.hold_s.known or 1.5
     wanted = instances * capacity / hold_s
+    peak_per_s = subject.chain.peak_per_s.known
+    kept = instances * (subject.pool.min_size.known or 0.0)
+    if peak_per_s is not None and max(peak_per_s * hold_s, kept) <= grant:
+        raise UsageError(
+            f"PD101: at the declared peak requests hold {peak_per_s * hold_s:.4g} connections at "
+            f"once, and the server grants {grant:g}: nobody is refused before they hold them for "
+            "longer",
+            remedy="Give the peak, or the --hold of a bad day, at which it is to be shown; without "
+            "--peak one is chosen that fills the pools.",
+        )
     # What keeps seven tenths of all connections busy: too many for the server, not for the pools.
     rate = peak_or(subject, 0.7 * wanted)
     audited = (
@@ -105,7 +116,7 @@ def budget(subject: Subject) -> Proof:
         rate,
     )
     remedy = {"database.max_connections": str(connections(instances * capacity + reserved))}
-    return Proof("PD101", "too-many-clients", audited, remedy)
+    return Proof("PD101", "too-many-clients", audited, remedy, cures=True)
 
 
 def unlimited(subject: Subject) -> Proof:
@@ -144,7 +155,7 @@ def unlimited(subject: Subject) -> Proof:
     # So long that who queues is served before anybody gives up: (ρ − 1)·t of work is left behind.
     # And no shorter than it takes until the first have given their connections back.
     surge_s = max(2.0, 1.2 * hold_s, 0.6 * min(waits) / (ratio - 1))
-    return Proof("PD102", "too-many-clients", audited, remedy, surge_s)
+    return Proof("PD102", "too-many-clients", audited, remedy, surge_s, cures=True)
 
 
 WATCHING = 3
@@ -202,7 +213,8 @@ def hidden_queue(subject: Subject) -> Proof:
         ),
         room(subject),
     )
-    return Proof("PD105", "hidden-queue", audited, {"service.pool.threads": f"{4 * capacity:g}"})
+    remedy = {"service.pool.threads": f"{4 * capacity:g}"}
+    return Proof("PD105", "hidden-queue", audited, remedy, cures=True)
 
 
 def pool_lock(subject: Subject) -> Proof:
@@ -214,9 +226,9 @@ def pool_lock(subject: Subject) -> Proof:
         overload(subject, of=0.75, work_s=0.11)[0],
         room(subject),
     )
-    return Proof("PD106", "pool-lock", audited, {"service.defects": "[]"})
+    return Proof("PD106", "pool-lock", audited, {"service.defects": "[]"}, cures=True)
 
 
 def teardown(subject: Subject) -> Proof:
     audited = (*pool_settings(subject.pool), *gateway_settings(subject))
-    return Proof("PD107", "session-over-teardown", audited, {"service.defects": "[]"})
+    return Proof("PD107", "session-over-teardown", audited, {"service.defects": "[]"}, cures=True)

@@ -50,7 +50,7 @@ def behind_pooler(subject: Subject) -> Proof:
         room(subject),
     )
     remedy = {"pgbouncer.default_pool_size": f"{instances * capacity:g}"}
-    return Proof("PD120", "pgbouncer-saturated", audited, remedy)
+    return Proof("PD120", "pgbouncer-saturated", audited, remedy, cures=True)
 
 
 def fewer_clients(subject: Subject) -> Proof:
@@ -85,7 +85,7 @@ def fewer_clients(subject: Subject) -> Proof:
         room(subject),
     )
     remedy = {"pgbouncer.max_client_conn": str(math.ceil(most))}
-    return Proof("PD122", INCIDENT, audited, remedy)
+    return Proof("PD122", INCIDENT, audited, remedy, cures=True)
 
 
 def _pooler(subject: Subject) -> Pooler:

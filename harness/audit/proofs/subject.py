@@ -36,6 +36,7 @@ class Proof:
     """What is to be played: ``incident`` with ``audited``, and once more with ``remedy`` besides.
 
     ``surge_s`` is for how long the surge must last to show it, where that follows from the values.
+    Where the remedy ``cures``, nearly nobody is affected with it: who still is, has another cause.
     """
 
     rule: str
@@ -43,6 +44,7 @@ class Proof:
     audited: tuple[Setting, ...]
     remedy: Mapping[str, str]
     surge_s: float | None = None
+    cures: bool = False
 
     def overrides(self) -> dict[str, str]:
         """The audited values as ``--set`` takes them."""

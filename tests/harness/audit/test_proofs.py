@@ -34,7 +34,7 @@ STORM = chain(
 SESSIONS = {"pool_mode": "session", "default_pool_size": 8.0}
 TRANSACTIONS = {"pool_mode": "transaction", "default_pool_size": 4.0, "query_wait_timeout_s": 120.0}
 CHAINS = {
-    "PD101": chain(pool(size=60.0), workload={"hold_s": 1.0}),
+    "PD101": chain(pool(size=60.0), workload={"hold_s": 1.0}, peak_per_s=150.0),
     "PD102": chain(pool(max_overflow=math.inf), workload={"hold_s": 1.0}),
     "PD108": STALE,
     "PD109": STALE,
@@ -92,7 +92,9 @@ def test_the_surge_lasts_until_both_have_given_up() -> None:
 
 
 def test_a_declared_peak_is_what_is_played() -> None:
-    found = proof(finding("PD101"), chain(pool(size=60.0), peak_per_s=44.0))
+    found = proof(
+        finding("PD101"), chain(pool(size=60.0), workload={"hold_s": 4.0}, peak_per_s=44.0)
+    )
     assert found.overrides()["load.phases.surge.rate"] == "44/s"
 
 
@@ -125,6 +127,7 @@ def test_the_pool_before_the_pgbouncer_of_the_finding_is_played() -> None:
         ("PD120", chain(), "no PgBouncer"),
         ("PD101", Chain(), "no pool"),
         ("PD101", chain(), "asks for no more than the server grants"),
+        ("PD101", chain(pool(size=60.0), peak_per_s=44.0), "nobody is refused"),
         ("PD103", chain(), "gives up before the gateway"),
         ("PD105", chain(pool(threads=40.0)), "more threads than connections"),
         ("PD120", chain(pooler={**SESSIONS, "default_pool_size": 20.0}), "no more than PgBouncer"),
