@@ -3,6 +3,8 @@
 1,000 files of configuration: the sound projects of the tests' corpus, again and again, below one
 folder, so that all of them are read, joined into one chain and judged. Beside it, in the same run,
 what merely parsing these files as what they are takes. And a database that runs: one connection.
+
+A corpus that grows is another mixture of files: only figures of the same corpus may be compared.
 """
 
 from __future__ import annotations

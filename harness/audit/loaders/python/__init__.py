@@ -1,9 +1,10 @@
 """Python sources, read as syntax trees and never executed.
 
-`syntax` has the tree (`newer` spells new syntax as an older Python reads it), `expressions` what
-an expression comes to, by `operations`, `mappings`, `records` and `variables`. `pools`, `engines`
-and `libraries` read what `making` finds, `connections` how they connect, by which `urls`;
-`branches` of which of them one is made, `listeners` what is done to each connection.
+`signs` tell which files are read. `syntax` has the tree (`newer` spells new syntax as an older
+Python reads it), `expressions` what an expression comes to, by `operations`, `mappings`, `records`
+and `variables`. `pools`, `engines` and `libraries` read what `making` finds, `connections` how they
+connect, by which `urls`; `branches` of which of them one is made, `listeners` what is done to each
+connection.
 `django_settings` and `flask_settings` read what frameworks make of `assignments` and `amending`;
 `serving` how a program is served, `forks` what it does after a fork; `declared` settings for other
 files, with URLs that are put together (`addresses`); `histograms`; `uses` what code does with what
@@ -28,13 +29,14 @@ from harness.audit.loaders.python.expressions import Expressions
 from harness.audit.loaders.python.flask_settings import flask_pools, given_pools
 from harness.audit.loaders.python.forks import disposes_after_fork
 from harness.audit.loaders.python.histograms import histograms
-from harness.audit.loaders.python.imports import FOLLOWED, maker, reexports, references
+from harness.audit.loaders.python.imports import maker, reexports, references
 from harness.audit.loaders.python.libraries import library_pools
 from harness.audit.loaders.python.listeners import listened
 from harness.audit.loaders.python.making import made
 from harness.audit.loaders.python.passing import passed
 from harness.audit.loaders.python.pools import pool_of
 from harness.audit.loaders.python.serving import folder_of, is_gunicorn, runtimes
+from harness.audit.loaders.python.signs import may_concern
 from harness.audit.loaders.python.supposed import session_names, supposed
 from harness.audit.loaders.python.syntax import Module, NotPython
 from harness.audit.loaders.python.uses import callings, takings, uses
@@ -43,27 +45,6 @@ from harness.audit.reading import Code, Maker, PythonFile, Reading
 from harness.audit.sources import SourceFile
 from harness.audit.values import Place, Value
 
-_SIGNS = re.compile(
-    r"create_(?:async_)?engine|engine_from_config|ConnectionPool|create_pool|SQLALCHEMY_|"
-    r"\bDATABASES\b|BaseSettings|sessionmaker|SessionLocal|[Ss]ession_?[Ff]actory\(|"
-    r"async_session(?:_maker)?\(|"
-    r"Annotated\[[\w.]{0,40}(?:Session|Connection)\b|StreamingResponse|BackgroundTasks|"
-    r"uvicorn\.run|worker_class|worker_concurrency|post_fork|worker_process_init|register_at_fork|"
-    r"engine\.(?:begin|connect)\(|pool\.(?:connection|acquire)\(|call_next\(|"
-    rf"{FOLLOWED}\(|^[ \t]{{0,8}}(?:from [\w.]{{1,200}} )?import [^\n]{{0,300}}{FOLLOWED}\b|"
-    rf"^[ \t]{{1,8}}\w{{0,80}}{FOLLOWED},?$|"
-    r"[\"'](?:pool_size|max_overflow)[\"']|ortoise|playhouse|set_bind\(|Gino\(|"
-    r"thread_limiter|FastAPI\(|Starlette\(|Histogram\(|"
-    r"^(?:workers|bind|threads|timeout|preload_app)[ \t]{0,9}=|"
-    r"(?:getenv|environ|env|config)\b[^\n]{0,80}(?:POOL|DATABASE|DB|POSTGRES|PG|TIMEOUT|CONCUR)|"
-    r"^[ \t]{0,12}(?:\w{0,40}pool_size|max_overflow|pool_timeout)[ \t]{0,9}[:=]|"
-    r"^[ \t]{0,12}[A-Z_]{0,40}(?:POOL|DATABASE|DB_|POSTGRES|PG_|OVERFLOW|WORKERS)[A-Z_]{0,40}"
-    r"[ \t]{0,9}[:=]",
-    re.MULTILINE,
-)
-"""What a file has that may concern us; reading all others as trees would take long."""
-
-
 _REEXPORTS = re.compile(r"^from [ ]{0,3}[\w.]{1,200} import ", re.MULTILINE)
 
 
@@ -71,7 +52,7 @@ def recognises(file: SourceFile) -> bool:
     """By its name, and by a word that it has; a package by what it imports for others."""
     if file.path.name == "__init__.py" and _REEXPORTS.search(file.text) is not None:
         return True
-    return file.path.suffix == ".py" and _SIGNS.search(file.text) is not None
+    return file.path.suffix == ".py" and may_concern(file.text)
 
 
 def load(file: SourceFile) -> Reading:
@@ -80,7 +61,7 @@ def load(file: SourceFile) -> Reading:
         module = Module(file)
     except NotPython as error:
         return Reading(unread=(Unread(file.name, str(error), error.line),))
-    if _SIGNS.search(file.text) is None:
+    if not may_concern(file.text):
         files = (PythonFile(source=file),)
         return Reading(reexports=tuple(reexports(module)), python_files=files)
     branches = Branches(Expressions(module))

@@ -22,7 +22,7 @@ def assigned(module: Module, name: str) -> Iterator[Assigned]:
     """Everything that ``name`` is set to."""
     if name not in module.file.text:
         return
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
             for target in targets:

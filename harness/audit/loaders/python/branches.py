@@ -42,6 +42,8 @@ class Branches:
         self._expressions = expressions
         self._module = expressions.module
         self._seen: dict[ast.AST, tuple[Branch, ...]] = {}
+        self._tests: dict[ast.expr, Value[int]] = {}
+        self._parameters_ask: dict[Function, dict[str, bool]] = {}
 
     def to(self, node: ast.AST, depth: int = 0) -> tuple[Branch, ...]:
         """Those that lead to ``node``, the outermost first."""
@@ -84,10 +86,10 @@ class Branches:
         """The branch of ``above`` that ``child`` stands in."""
         if isinstance(above, ast.If):
             way = 0 if child in above.body else 1 if child in above.orelse else None
-            return self._branch(above, way, _of_test(self._expressions, above.test))
+            return self._branch(above, way, self._of_test(above.test))
         if isinstance(above, ast.IfExp):
             way = {above.body: 0, above.orelse: 1}.get(child)  # type: ignore[call-overload]
-            return self._branch(above, way, _of_test(self._expressions, above.test))
+            return self._branch(above, way, self._of_test(above.test))
         if isinstance(above, ast.Match):
             way = above.cases.index(child) if child in above.cases else None
             return self._branch(above, way, _of_cases(self._expressions, above))
@@ -112,7 +114,7 @@ class Branches:
                     ends = [_returns(each.body), _returns(each.orelse)]
                     if ends.count(True) == 1:
                         way = ends.index(False)
-                        found += self._branch(each, way, _of_test(self._expressions, each.test))
+                        found += self._branch(each, way, self._of_test(each.test))
                 elif isinstance(each, ast.Match):
                     found += self._after_match(each)
         return found[::-1]
@@ -160,12 +162,22 @@ class Branches:
         self, branch: Branch, function: ast.FunctionDef | ast.AsyncFunctionDef
     ) -> bool:
         """Whether a parameter decides: each call may decide otherwise."""
-        given = {each.arg for each in ast.walk(function.args) if isinstance(each, ast.arg)}
-        for node in ast.walk(function):
-            asked = getattr(node, "test", None) or getattr(node, "subject", None)
-            if asked is not None and self._place_of(node) == branch.choice:
-                return any(isinstance(e, ast.Name) and e.id in given for e in ast.walk(asked))
-        return False
+        if function not in self._parameters_ask:
+            given = {each.arg for each in ast.walk(function.args) if isinstance(each, ast.arg)}
+            asks = self._parameters_ask[function] = {}
+            for node in ast.walk(function):
+                asked = getattr(node, "test", None) or getattr(node, "subject", None)
+                if asked is not None:
+                    names = (each.id for each in ast.walk(asked) if isinstance(each, ast.Name))
+                    asks.setdefault(self._place_of(node), not given.isdisjoint(names))
+        return self._parameters_ask[function].get(branch.choice, False)
+
+    def _of_test(self, test: ast.expr) -> Value[int]:
+        """0 where the test holds, 1 where it does not."""
+        if test not in self._tests:
+            holds = _true(self._expressions, test)
+            self._tests[test] = changed(holds, lambda true: 0 if true else 1, "the choice")
+        return self._tests[test]
 
 
 def _returns(block: Sequence[ast.stmt]) -> bool:
@@ -192,11 +204,6 @@ def _looked_up(module: Module, used: ast.expr) -> ast.expr | None:
 
 def _not_known() -> Value[Any]:
     return Value.unknown("the code chooses it when it runs")
-
-
-def _of_test(expressions: Expressions, test: ast.expr) -> Value[int]:
-    """0 where the test holds, 1 where it does not."""
-    return changed(_true(expressions, test), lambda holds: 0 if holds else 1, "the choice")
 
 
 def _true(expressions: Expressions, test: ast.expr) -> Value[bool]:

@@ -100,7 +100,7 @@ def _databases(module: Module, expressions: Expressions) -> Iterator[tuple[str, 
         ):
             for alias, value in expressions.entries(each.value).nodes.items():
                 yield alias, value, each.node
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         if not isinstance(node, ast.Assign) or not isinstance(node.targets[0], ast.Subscript):
             continue
         target = node.targets[0]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ast
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from harness.audit.loaders.python.making import ENGINES, made
 from harness.audit.loaders.python.syntax import (
@@ -48,8 +49,11 @@ class Held:
 class Sources:
     """Names of a module that connections come from, each with the pool that it stands for."""
 
-    def __init__(self, module: Module, makers: dict[int, str]) -> None:
-        self._module = module
+    def __init__(self, module: Module) -> None:
+        makers = {id(call): name for call, name in made(module)}
+        # Not the module itself, which keeps this: each would keep the other alive.
+        self._imports, self._bound = module.imports, module.bound
+        self._functions = frozenset(function.name for function in module.functions)
         self._has_sessions = any(
             full.partition(".")[0] in ("sqlalchemy", "sqlmodel") for full in module.imports.values()
         )
@@ -93,7 +97,7 @@ class Sources:
                 return self._session(name, node)
             return self._session(function.attr, node) if self._is_factory(function.attr) else None
         name = last_name(function)
-        if name in _SESSIONS and node.args and name in self._module.imports:
+        if name in _SESSIONS and node.args and name in self._imports:
             return Held(last_name(node.args[0]), "engine", node)
         return self._session(name, node) if self._is_factory(name) else None
 
@@ -115,13 +119,12 @@ class Sources:
         if name in self._factories:
             return True
         if name in _SESSIONS:  # of a module of its own, not SQLAlchemy's or an HTTP client's
-            origin = self._module.imports.get(name, "")
+            origin = self._imports.get(name, "")
             return self._has_sessions and _OWN_MODULE.search(origin) is not None
         if not self._has_sessions or _FACTORY_NAME.fullmatch(name) is None:
             return False
-        module = self._module
-        elsewhere = name not in module.bound or name in module.imports
-        return elsewhere or any(function.name == name for function in module.functions)
+        elsewhere = name not in self._bound or name in self._imports
+        return elsewhere or name in self._functions
 
     def are_one(self, one: Held, other: Held) -> bool:
         """Whether both come from the same pool, as far as the file shows."""
@@ -131,6 +134,56 @@ class Sources:
             return False
         # A session whose engine is made elsewhere, and the one engine that is known here.
         return len(self._engines) <= 1
+
+
+def sources_of(module: Module) -> Sources:
+    """Where the connections of a module come from."""
+    return module.once_found(Sources)
+
+
+@dataclass(slots=True)
+class Body:
+    """What a function does itself, each with the connections that are held around it."""
+
+    taken: list[tuple[Held, tuple[Held, ...]]] = field(default_factory=list)
+    """Connections that a ``with`` takes."""
+
+    calls: list[tuple[ast.Call, tuple[Held, ...]]] = field(default_factory=list)
+
+
+def bodies_of(module: Module) -> Mapping[Function, Body]:
+    """Every function's, where the module takes a connection in a ``with``; else none."""
+    return module.once_found(_bodies)
+
+
+def _bodies(module: Module) -> Mapping[Function, Body]:
+    sources = sources_of(module)
+    items = (item for each in module.withs for item in each.items)
+    if not any(sources.held_by(item.context_expr) for item in items):
+        return {}
+    return {function: _body(function, sources) for function in module.functions}
+
+
+def _body(function: Function, sources: Sources) -> Body:
+    found = Body()
+    todo: list[tuple[ast.AST, tuple[Held, ...]]] = [
+        (statement, ()) for statement in reversed(function.body)
+    ]
+    while todo:
+        node, above = todo.pop()
+        if isinstance(node, Function | ast.Lambda | ast.ClassDef):
+            continue
+        if isinstance(node, ast.Call):
+            found.calls.append((node, above))
+        if isinstance(node, ast.With | ast.AsyncWith):
+            for item in node.items:
+                if (taken := sources.held_by(item.context_expr)) is not None:
+                    found.taken.append((taken, above))
+                    above = (*above, taken)
+            todo += [(child, above) for child in reversed(node.body)]
+        else:
+            todo += [(child, above) for child in reversed([*ast.iter_child_nodes(node)])]
+    return found
 
 
 def _depends(node: ast.expr | None) -> ast.Call | None:
@@ -176,7 +229,7 @@ def _is_session(module: Module, depends: ast.Call, meant: ast.expr | None) -> bo
 
 def _yields_a_session(module: Module, name: str) -> bool:
     """Whether a dependency of this file yields a session and closes it afterwards."""
-    sources = Sources(module, {id(call): each for call, each in made(module)})
+    sources = sources_of(module)
     for function in module.functions:
         if function.name != name:
             continue

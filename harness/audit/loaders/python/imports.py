@@ -8,14 +8,12 @@ from collections.abc import Iterator
 from pathlib import PurePath
 
 from harness.audit.loaders.python.branches import Branches, called
+from harness.audit.loaders.python.signs import FOLLOWED
 from harness.audit.loaders.python.syntax import Function, Module, last_name
 from harness.audit.parts import Pool
 from harness.audit.reading import Maker, Reexport, Reference
 
-FOLLOWED = r"(?:[Pp]ool|[Ee]ngine|[Dd]atabase)"
-"""How names end of functions and classes that make pools: every file that has one is read."""
-
-_FOLLOWED = re.compile(rf"\w*{FOLLOWED}")
+_FOLLOWED = re.compile(rf"\w*(?:{'|'.join(FOLLOWED)})")
 
 
 def is_followed(function: str) -> bool:

@@ -203,7 +203,7 @@ def _configured(module: Module) -> Iterator[tuple[ast.AST, Pool]]:
     if "connections" not in module.file.text or "apps" not in module.file.text:
         return
     expressions = Expressions(module)
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         if not isinstance(node, ast.Dict):
             continue
         keys = {text_of(key) for key in node.keys}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -35,8 +35,16 @@ _ALWAYS_IMPORTED = frozenset({"create_pool"})
 """Names that other packages have too: they count only where they are seen to come from ours."""
 
 
-def made(module: Module) -> Iterator[tuple[ast.Call, str]]:
+def made(module: Module) -> Sequence[tuple[ast.Call, str]]:
     """Every call that makes a pool, with the name of what is called."""
+    return module.once_found(_made)
+
+
+def _made(module: Module) -> Sequence[tuple[ast.Call, str]]:
+    return [*_makings(module)]
+
+
+def _makings(module: Module) -> Iterator[tuple[ast.Call, str]]:
     for call in [*module.calls]:
         whole = _with_what_is_bound(module, call)
         name = module.qualified(whole.func).rpartition(".")[2]

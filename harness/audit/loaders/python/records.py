@@ -108,11 +108,10 @@ def _of_class(module: Module, node: ast.ClassDef, name: str) -> ast.expr | None:
     if _is_settings(module, node):
         return None
     set_to = [
-        each.value
-        for each in ast.walk(node)
-        if isinstance(each, ast.Assign | ast.AnnAssign)
-        for target in (each.targets if isinstance(each, ast.Assign) else [each.target])
-        if is_own(target) and last_name(target) == name
+        above.value
+        for target in module.attributes_set.get(name, ())
+        if is_own(target) and node in module.around(target)
+        if isinstance(above := module.parent(target), ast.Assign | ast.AnnAssign)
     ]
     if len(set_to) == 1:
         return set_to[0]

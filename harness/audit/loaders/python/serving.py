@@ -199,7 +199,7 @@ def _celery(module: Module) -> Runtime | None:
         return None
     said = {
         last_name(node.targets[0]): node.value
-        for node in ast.walk(module.tree)
+        for node in module.nodes
         if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Attribute)
     }
     for call in module.calls:
@@ -260,7 +260,7 @@ def threads_of(module: Module) -> Value[float]:
 def _limiter(module: Module) -> Value[float]:
     """``current_default_thread_limiter().total_tokens = 100``."""
     if "thread_limiter" in module.file.text:  # a language model has total_tokens, too
-        for node in ast.walk(module.tree):
+        for node in module.nodes:
             if isinstance(node, ast.Assign) and last_name(node.targets[0]) == "total_tokens":
                 return Expressions(module).number(node.value, "total_tokens", math.inf)
     return Value.unknown("no file says how many threads there are")

@@ -7,11 +7,10 @@ and `joining.calls` finds out.
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
-from harness.audit.loaders.python.holding import Sources, is_session
+from harness.audit.loaders.python.holding import is_session
 from harness.audit.loaders.python.imports import imported, module_path
-from harness.audit.loaders.python.making import made
 from harness.audit.loaders.python.syntax import Function, Module, defaults_of
 from harness.audit.loaders.python.teardowns import over_teardown
 from harness.audit.loaders.python.uses import nested
@@ -29,17 +28,17 @@ def session_names(module: Module) -> tuple[str, ...]:
 
 def supposed(module: Module) -> tuple[Supposed, ...]:
     """What functions would do wrong if an annotation of theirs, which is imported, is a session."""
-    names = {full for each in module.functions for _, full in _imported(module, each)}
-    if not names:
-        return ()
-    sources = Sources(module, {id(call): name for call, name in made(module)})
+    by_type: dict[str, dict[Function, str]] = {}
+    for function in module.functions:
+        for parameter, full in _imported(module, function):
+            by_type.setdefault(full, {}).setdefault(function, parameter)
     found: list[Supposed] = []
-    for wanted in sorted(names):
+    for wanted, parameters in sorted(by_type.items()):
 
-        def given(module: Module, function: Function, wanted: str = wanted) -> str:
-            return next((of for of, full in _imported(module, function) if full == wanted), "")
+        def given(_: Module, function: Function, of: Mapping[Function, str] = parameters) -> str:
+            return of.get(function, "")
 
-        uses = {*nested(module, sources, given), *over_teardown(module, given)}
+        uses = {*nested(module, given), *over_teardown(module, given)}
         ordered = sorted(uses, key=lambda use: (use.place, use.practice))
         found += [Supposed(imported(module, wanted), use) for use in ordered]
     return tuple(found)

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 from harness.audit.loaders.python.newer import NotPython as NotPython
 from harness.audit.loaders.python.newer import tree_of
 from harness.audit.sources import SourceFile
 from harness.audit.values import Place
 
+T = TypeVar("T")
+
 Function = ast.FunctionDef | ast.AsyncFunctionDef
+_LEAVES = (ast.Name, ast.Constant, ast.operator, ast.cmpop)
 DEEPEST = 40
 """Of expressions and references in one another; what is deeper is not understood."""
 
@@ -72,11 +76,19 @@ class Module:
         self._called: dict[str, list[ast.Call]] = {}
         self.calls: list[ast.Call] = []
         self.functions: list[Function] = []
+        self.withs: list[ast.With | ast.AsyncWith] = []
         self.classes: dict[str, ast.ClassDef] = {}
         self._parents: dict[ast.AST, ast.AST] = {}
-        for node in ast.walk(self.tree):
-            for child in ast.iter_child_nodes(node):
-                self._parents[child] = node
+        self._found: dict[Callable[[Module], Any], Any] = {}
+        self.nodes: list[ast.AST] = [self.tree]
+        """Everything in the tree, what is outside before what is inside."""
+
+        for node in self.nodes:  # which grows meanwhile
+            inner = () if isinstance(node, _LEAVES) else ast.iter_child_nodes(node)
+            for child in inner:
+                if not isinstance(child, ast.expr_context):  # one and the same everywhere
+                    self._parents[child] = node
+                    self.nodes.append(child)
             self._note(node)
 
     def _note(self, node: ast.AST) -> None:
@@ -117,6 +129,15 @@ class Module:
         elif isinstance(node, Function):
             self.functions.append(node)
             self._bind(node.name, None)
+        elif isinstance(node, ast.With | ast.AsyncWith):
+            self.withs.append(node)
+
+    def once_found(self, find: Callable[[Module], T]) -> T:
+        """What ``find`` finds in the module: as that stays as it is, it is looked for once."""
+        if find not in self._found:
+            self._found[find] = find(self)
+        found: T = self._found[find]
+        return found
 
     def _note_method(self, call: ast.Call, name: str, method: str) -> None:
         if method == "update":

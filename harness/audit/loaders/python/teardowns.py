@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Iterator
 
-from harness.audit.loaders.python.holding import Sources, given_session, is_held
+from harness.audit.loaders.python.holding import given_session, is_held, sources_of
 from harness.audit.loaders.python.syntax import (
     Function,
     Module,
@@ -58,10 +58,11 @@ def over_teardown(module: Module, given: Given = given_session) -> Iterator[Use]
                 yield Use("session-over-teardown", place)
 
 
-def in_middleware(module: Module, sources: Sources) -> Iterator[Use]:
+def in_middleware(module: Module) -> Iterator[Use]:
     """A middleware that holds a session around everything that a request is, its answer too."""
     if "call_next" not in module.file.text:
         return
+    sources = sources_of(module)
     for function in module.functions:
         if not any(argument.arg == "call_next" for argument, _ in defaults_of(function)):
             continue

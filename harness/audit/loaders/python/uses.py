@@ -10,7 +10,13 @@ import re
 from collections.abc import Iterator
 
 from harness.audit.loaders.python.forks import disposes
-from harness.audit.loaders.python.holding import Held, Sources, given_session, is_held
+from harness.audit.loaders.python.holding import (
+    Held,
+    bodies_of,
+    given_session,
+    is_held,
+    sources_of,
+)
 from harness.audit.loaders.python.imports import imported, module_path
 from harness.audit.loaders.python.making import ENGINES, POOLS, made
 from harness.audit.loaders.python.syntax import Function, Module, keyword, last_name
@@ -27,27 +33,28 @@ _FORKING = frozenset({"Process", "Pool", "ProcessPoolExecutor"})
 
 def uses(module: Module) -> tuple[Use, ...]:
     """Everything that the module is seen to do."""
-    makers = {id(call): name for call, name in made(module)}
-    sources = Sources(module, makers)
     found = [
-        *nested(module, sources),
-        *_through_helpers(module, sources),
+        *nested(module),
+        *_through_helpers(module),
         *over_teardown(module),
-        *in_middleware(module, sources),
-        *_forking(module, makers),
+        *in_middleware(module),
+        *_forking(module),
         *_pool_over_pool(module),
         *_opened_in_constructor(module),
     ]
     return tuple(sorted(set(found), key=lambda use: (use.place, use.practice)))
 
 
-def nested(module: Module, sources: Sources, session: Given = given_session) -> Iterator[Use]:
+def nested(module: Module, session: Given = given_session) -> Iterator[Use]:
     """A second connection while the first is held, in one function."""
-    for function in module.functions:
+    sources = sources_of(module)
+    for function, body in bodies_of(module).items():
+        if not body.taken:
+            continue
         given = session(module, function)
         if session is not given_session and not given:
             continue  # what it does is no matter of the session that is asked about
-        for taken, above in _withs(function, sources):
+        for taken, above in body.taken:
             alike = [each for each in above if sources.are_one(each, taken)]
             if alike:
                 yield _second(module, taken, len(alike) + 1)
@@ -65,12 +72,13 @@ def _second(module: Module, taken: Held, connections: int) -> Use:
     return Use("nested-checkout", place, connections=connections, pool=pool)
 
 
-def _through_helpers(module: Module, sources: Sources) -> Iterator[Use]:
+def _through_helpers(module: Module) -> Iterator[Use]:
     """A connection is held, and a function of this file that takes one of its own is called."""
-    takes = {function.name: own for function, own in _taken(module, sources).items()}
-    for function in module.functions:
-        for node, above in _held(function, sources):
-            if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name) or not above:
+    sources = sources_of(module)
+    takes = {function.name: own for function, own in _taken(module).items()}
+    for body in bodies_of(module).values():
+        for node, above in body.calls:
+            if not isinstance(node.func, ast.Name) or not above:
                 continue
             own = () if _is_for_later(module, node) else takes.get(node.func.id, ())
             held = above[-1]
@@ -78,21 +86,20 @@ def _through_helpers(module: Module, sources: Sources) -> Iterator[Use]:
                 yield _second(module, Held(held.source, held.kind, node), len(above) + 1)
 
 
-def _taken(module: Module, sources: Sources) -> dict[Function, list[Held]]:
+def _taken(module: Module) -> dict[Function, list[Held]]:
     """What each function takes of its own, by itself or by others of this file that it calls."""
+    bodies = bodies_of(module)
     takes = {
-        function: [taken for taken, above in _withs(function, sources) if not above]
-        for function in module.functions
+        function: [taken for taken, above in body.taken if not above]
+        for function, body in bodies.items()
     }
-    if not any(takes.values()):
-        return takes
     calls: dict[Function, set[str]] = {}
-    named = {function.name: function for function in module.functions}
-    for function in module.functions:
+    named = {function.name: function for function in bodies}
+    for function, body in bodies.items():
         calls[function] = {
             node.func.id
-            for node, above in _held(function, sources)
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and not above
+            for node, above in body.calls
+            if isinstance(node.func, ast.Name) and not above
             if not _is_for_later(module, node) and not _is_conditional(module, node)
         }
     for _ in range(MOST_CALLS):
@@ -110,12 +117,12 @@ def _is_for_later(module: Module, call: ast.Call) -> bool:
 
 def takings(module: Module) -> tuple[Taking, ...]:
     """Functions of this file that take a connection, whatever they are given."""
-    takes = _taken(module, _sources(module))
+    takes = _taken(module)
     found = {
         Taking(f"{module_path(module.file.name)}/{function.name}", _path_of(module, taken.source))
-        for function in module.functions
+        for function, own in takes.items()
         if module.function_of(function) is None
-        for taken in takes[function]
+        for taken in own
         if taken.kind != "session" and not _is_conditional(module, taken.node)
     }
     return tuple(sorted(found, key=lambda each: (each.function, each.pool)))
@@ -123,11 +130,10 @@ def takings(module: Module) -> tuple[Taking, ...]:
 
 def callings(module: Module) -> tuple[Calling, ...]:
     """Functions of other files that are called while a connection is held."""
-    sources = _sources(module)
     found = []
-    for function in module.functions:
-        for node, above in _held(function, sources):
-            if not isinstance(node, ast.Call) or not above or above[-1].kind == "session":
+    for body in bodies_of(module).values():
+        for node, above in body.calls:
+            if not above or above[-1].kind == "session":
                 continue
             first = node.func
             while isinstance(first, ast.Attribute):
@@ -138,10 +144,6 @@ def callings(module: Module) -> tuple[Calling, ...]:
                 called = imported(module, module.qualified(node.func))
                 found.append(Calling(called, _path_of(module, held.source), use))
     return tuple(found)
-
-
-def _sources(module: Module) -> Sources:
-    return Sources(module, {id(call): name for call, name in made(module)})
 
 
 def _is_conditional(module: Module, node: ast.AST) -> bool:
@@ -161,37 +163,9 @@ def _path_of(module: Module, name: str) -> str:
     return f"{module_path(module.file.name)}/{name}"
 
 
-def _withs(function: Function, sources: Sources) -> Iterator[tuple[Held, tuple[Held, ...]]]:
-    """Every connection that a ``with`` takes, and those that are held around it."""
-    for node, above in _held(function, sources):
-        if isinstance(node, ast.withitem):
-            taken = sources.held_by(node.context_expr)
-            if taken is not None:
-                yield taken, above
-
-
-def _held(function: Function, sources: Sources) -> Iterator[tuple[ast.AST, tuple[Held, ...]]]:
-    """Everything in a function's own body, and the connections that are held around it."""
-    todo: list[tuple[ast.AST, tuple[Held, ...]]] = [
-        (statement, ()) for statement in reversed(function.body)
-    ]
-    while todo:
-        node, above = todo.pop()
-        if isinstance(node, Function | ast.Lambda | ast.ClassDef):
-            continue
-        yield node, above
-        if isinstance(node, ast.With | ast.AsyncWith):
-            for item in node.items:
-                yield item, above
-                if (taken := sources.held_by(item.context_expr)) is not None:
-                    above = (*above, taken)
-            todo += [(child, above) for child in reversed(node.body)]
-        else:
-            todo += [(child, above) for child in reversed([*ast.iter_child_nodes(node)])]
-
-
-def _forking(module: Module, makers: dict[int, str]) -> Iterator[Use]:
+def _forking(module: Module) -> Iterator[Use]:
     """Processes that are forked off after an engine was made when the file was imported."""
+    makers = {id(call) for call, _ in made(module)}
     at_import = [
         call for call in module.calls if id(call) in makers and module.function_of(call) is None
     ]
