@@ -22,7 +22,7 @@ from harness.audit.parts import (
     Workload,
     not_said,
 )
-from harness.audit.paths import common
+from harness.audit.paths import common, folder_of
 from harness.audit.values import Value
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -66,18 +66,36 @@ class Chain:
         """The pooler that ``pool`` connects through; None where it connects to the server itself.
 
         A pool whose other end no file names goes through the pooler, where there is one: those
-        who run one mean it for their pools.
+        who run one mean it for their pools. Not where it stands before another server than the
+        one that is declared nearer to the pool's workload: a project beside, in the same tree.
         """
         if pool.reaches:
-            return next((each for each in self.poolers if each.name == pool.reaches), None)
-        return self.poolers[0] if len(self.poolers) == 1 else None
+            return self._poolers_by_name.get(pool.reaches)
+        if len(self.poolers) != 1 or id(pool) in self._of_other_servers:
+            return None
+        return self.poolers[0]
+
+    @cached_property
+    def _of_other_servers(self) -> frozenset[int]:
+        """Pools, by identity, to whose workload another server is nearer than the one pooler."""
+        behind = {each.reaches for each in self.poolers}
+        if not behind & {each.name for each in self.servers}:
+            return frozenset()
+        others = [each.place.file for each in self.servers if each.name not in behind]
+        found = set[int]()
+        for workload in self.workloads:
+            folder = folder_of(workload.place.file)
+            depth = max((common(folder, each.place.file) for each in self.poolers), default=0)
+            if any(common(folder, file) > depth for file in others):
+                found.update(map(id, workload.pools))
+        return frozenset(found)
 
     def server_of(self, end: Pool | Pooler) -> Server | None:
         """The server behind a pool or a pooler; None where it is not known which it is."""
         if isinstance(end, Pool) and (pooler := self.pooler_of(end)) is not None:
             return self.server_of(pooler)
         if end.reaches:
-            return next((each for each in self.servers if each.name == end.reaches), None)
+            return self._servers_by_name.get(end.reaches)
         return self.servers[0] if len(self.servers) == 1 else None
 
     def behind(self, end: Pooler | Server) -> tuple[tuple[Workload, Pool], ...]:
@@ -101,6 +119,16 @@ class Chain:
     def gateways_of(self, pool: Pool) -> tuple[Gateway, ...]:
         """The gateways whose requests use ``pool``, which is one of this chain's."""
         return tuple(self.gateways[number] for number in self._serving.get(id(pool), ()))
+
+    @cached_property
+    def _poolers_by_name(self) -> Mapping[str, Pooler]:
+        """The first of each name."""
+        return {each.name: each for each in reversed(self.poolers)}
+
+    @cached_property
+    def _servers_by_name(self) -> Mapping[str, Server]:
+        """The first of each name."""
+        return {each.name: each for each in reversed(self.servers)}
 
     @cached_property
     def _served(self) -> tuple[tuple[tuple[Workload, Pool], ...], ...]:

@@ -119,6 +119,9 @@ class Pool:
     reaches: str = ""
     """The name of the pooler or server at its other end; "" where that is not known."""
 
+    is_postgresql: Value[bool] = field(default_factory=not_said)
+    """Said where a file gives it to another database, of which a variable may say otherwise."""
+
     is_async: Value[bool] = field(default_factory=not_said)
     prepared_statements: Value[bool] = field(default_factory=not_said)
     """Whether the driver prepares statements at the server by itself."""

@@ -116,6 +116,9 @@ class Deployment:
     kind: str
     folder: str = ""
     image: str = ""
+    image_file: str = ""
+    """The Dockerfile that its image is built with, by its path; "" where it is not built here."""
+
     environment: Settings = field(default_factory=dict)
     environment_files: tuple[str, ...] = ()
     """Paths of ``.env`` files, and names of ConfigMaps, that it takes its environment from."""
@@ -168,6 +171,26 @@ class Service:
 
     name: str
     deployments: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OtherDatabase:
+    """A server of another product: what connects to it has no pool that is judged here."""
+
+    name: str
+    place: Place
+    hosts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Image:
+    """What a Dockerfile makes: ``name`` is its path, ``base`` what it is built upon."""
+
+    name: str
+    place: Place
+    base: str
+    starts: bool
+    """Whether it says itself what is started."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -289,6 +312,8 @@ class Reading:
     settings: tuple[Setting, ...] = ()
     environments: tuple[Environment, ...] = ()
     services: tuple[Service, ...] = ()
+    others: tuple[OtherDatabase, ...] = ()
+    images: tuple[Image, ...] = ()
     server_files: tuple[ServerFile, ...] = ()
     pooler_files: tuple[PoolerFile, ...] = ()
     user_lists: tuple[UserList, ...] = ()

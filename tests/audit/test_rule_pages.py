@@ -264,7 +264,15 @@ ALONE: dict[tuple[str, int], tuple[Project, Declared]] = {
     ("PD116", 0): (environment(), Declared(slo_s=1.0)),
     ("PD117", 0): (python(idle_s=600), Declared()),
     ("PD118", 0): (python("from contextlib import asynccontextmanager\n"), Declared()),
-    ("PD119", 0): (lambda block: {"requirements.txt": block}, Declared()),
+    ("PD119", 0): (
+        lambda block: {
+            "requirements.txt": block,
+            "db.py": "from psycopg_pool import ConnectionPool\n"
+            'pool = ConnectionPool("postgresql://db/app?connect_timeout=5", '
+            "check=ConnectionPool.check_connection)\n",
+        },
+        Declared(),
+    ),
     ("PD120", 0): (pgbouncer("pool_mode = session\nreserve_pool_size = 0\n"), Declared()),
     ("PD121", 0): (many_users, Declared()),
     ("PD122", 0): (pgbouncer(pool="AUTH_POOL__SIZE: 60\nAUTH_POOL__MAX_OVERFLOW: 0\n"), Declared()),

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from harness.audit.chain import Chain, Declared
 from harness.audit.joining.environments import settled
 from harness.audit.joining.merging import deployments_of, mounted
+from harness.audit.joining.products import Databases
 from harness.audit.joining.programs import Sources, workloads_of
 from harness.audit.joining.server_files import pooler_with_roles, with_roles
 from harness.audit.parts import Pool, Pooler, Server, Workload
@@ -78,7 +79,9 @@ def _chain(readings: tuple[Reading, ...], declared: Declared) -> Chain:
         )
         for each in _ends(_all(readings, "poolers"), files, services)
     )
-    workloads = (*_all(readings, "workloads"), *workloads_of(_sources(readings, services)))
+    databases = Databases((*poolers, *servers), _all(readings, "others"), services)
+    programs = workloads_of(_sources(readings, services, databases))
+    workloads = (*_all(readings, "workloads"), *programs)
     return Chain(
         clients=_all(readings, "clients"),
         gateways=tuple(settled(each, files) for each in _all(readings, "gateways")),
@@ -114,7 +117,9 @@ def _all(readings: Iterable[Reading], what: str) -> tuple[Any, ...]:
     return tuple(flat.from_iterable(getattr(reading, what) for reading in readings))
 
 
-def _sources(readings: Sequence[Reading], services: Iterable[Service]) -> Sources:
+def _sources(
+    readings: Sequence[Reading], services: Iterable[Service], databases: Databases
+) -> Sources:
     return Sources(
         codes=_all(readings, "codes"),
         runtimes=_all(readings, "runtimes"),
@@ -123,6 +128,8 @@ def _sources(readings: Sequence[Reading], services: Iterable[Service]) -> Source
         ),
         settings=_all(readings, "settings"),
         environments=_all(readings, "environments"),
+        images=_all(readings, "images"),
+        databases=databases,
     )
 
 

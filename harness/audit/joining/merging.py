@@ -8,12 +8,13 @@ is not known.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields, is_dataclass, replace
 from typing import Any, TypeVar
 
+from harness.audit.joining.products import overlaid
 from harness.audit.parts import Pooler, Server, Target
-from harness.audit.paths import folder_of
+from harness.audit.paths import common, folder_of, is_within
 from harness.audit.reading import Deployment, Scale, Service
 from harness.audit.values import Place, Value
 
@@ -85,13 +86,51 @@ def mounted(parts: Iterable[Part]) -> tuple[Part, ...]:
         # An overlay of the same service is read after it.
         named[key] = merged(part, named[key]) if key in named else part
     running = list(named.values())
-    if not running or len(files) != 1:
+    if len(files) != 1:
         return (*running, *files)
+    (file,) = files
+    reading = _reading(running, file)
     found: list[Part] = []
     for each in running:
-        whole: Part = replace(merged(files[0], each), name=each.name, hosts=each.hosts)
+        if each not in reading:
+            found.append(each)
+            continue
+        whole: Part = replace(merged(file, each), name=each.name, hosts=each.hosts)
         found.append(_as_of_its_version(whole, each))
-    return tuple(found)
+    return (*found, *(() if reading else files))
+
+
+_CHART = re.compile(r"(^|/)([\w.-]*-)?values[^/]*\.ya?ml$")
+_NOT_IN_ITS_FILE = frozenset(
+    {"users", "replicas", "open_files", "idle_session_timeout_s"}
+    | {"max_prepared_statements", "prepared_by_default"}
+)
+
+
+def _reading(running: Sequence[Part], file: Part) -> list[Part]:
+    """Those that may read a file of settings: of several poolers the nearest to it.
+
+    Not one whose variables say all that there is to say, and no chart's: a chart has no files
+    but those of its own folder.
+    """
+    if not isinstance(file, Pooler):
+        return list(running)
+    where = folder_of(file.place.file)
+    lacking = [
+        each
+        for each in running
+        if _lacks_settings(each)
+        and (not _CHART.search(each.place.file) or is_within(where, folder_of(each.place.file)))
+    ]
+    nearest = max((common(where, each.place.file) for each in lacking), default=0)
+    return [each for each in lacking if common(where, each.place.file) == nearest]
+
+
+def _lacks_settings(pooler: Any) -> bool:
+    values = (
+        getattr(pooler, each.name) for each in fields(pooler) if each.name not in _NOT_IN_ITS_FILE
+    )
+    return any(isinstance(each, Value) and not each.is_known for each in values)
 
 
 def _as_of_its_version(whole: Part, running: Part) -> Part:
@@ -146,7 +185,7 @@ def _overlaid(base: Deployment, over: Deployment) -> Deployment:
     return replace(
         both,
         replicas=_greatest(over.replicas, base.replicas),
-        environment={**base.environment, **over.environment},
+        environment=overlaid(base, over),
         environment_files=(*base.environment_files, *over.environment_files),
         place=base.place,
     )

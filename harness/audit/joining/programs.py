@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
+import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import PurePath
 from typing import Any
 
@@ -16,12 +16,14 @@ from harness.audit.joining.environments import (
     setting_of,
 )
 from harness.audit.joining.filling import filled
+from harness.audit.joining.products import Databases, is_anothers, is_not_postgresql
 from harness.audit.joining.profiles import of_profile
 from harness.audit.joining.runtimes import runtime_of, threaded
+from harness.audit.loaders.containers import image_name, is_other_database
 from harness.audit.loaders.service import is_ours, known
-from harness.audit.parts import Pool, Workload
+from harness.audit.parts import Pool, Target, Workload
 from harness.audit.paths import is_within, parts_of
-from harness.audit.reading import Code, Deployment, Environment, Runtime, Setting
+from harness.audit.reading import Code, Deployment, Environment, Image, Runtime, Setting
 from harness.audit.values import Place, Settings, Value, replaced
 
 ASIDE = frozenset({"alembic", "migrations", "migration", "scripts", "bench", "benchmarks"})
@@ -29,13 +31,6 @@ ASIDE = frozenset({"alembic", "migrations", "migration", "scripts", "bench", "be
 
 EXAMPLES = frozenset({"example", "examples", "sample", "samples"})
 """Folders of code that is shown, and run by nothing but a deployment that is shown with it."""
-
-_HOST = re.compile(
-    r"(^|_)(DB|DATABASE|PG|PGSQL|POSTGRES(QL|DB)?)(_URL)?_{0,2}HOST(NAME)?$", re.IGNORECASE
-)
-"""Variables by which images are commonly told of their database."""
-
-_ADDRESS = re.compile(r"^\s*(jdbc:)?(postgres(ql)?|postgis|pgsql)(\+\w+)?://", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +42,30 @@ class Sources:
     deployments: tuple[Deployment, ...]
     settings: tuple[Setting, ...]
     environments: tuple[Environment, ...]
+    images: tuple[Image, ...] = ()
+    databases: Databases = field(default_factory=Databases)
+
+    def base_of(self, image_file: str) -> str:
+        """The image that a Dockerfile builds upon; "" where it was not read."""
+        return next((each.base for each in self.images if each.name == image_file), "")
+
+    def runtimes_of(self, image_file: str) -> tuple[Runtime, ...]:
+        """Without what other Dockerfiles start, where this one was read."""
+        names = {each.name for each in self.images}
+        if image_file not in names:
+            return self.runtimes
+        return tuple(
+            each
+            for each in self.runtimes
+            if (name := os.path.normpath(each.place.file)) not in names or name == image_file
+        )
 
 
 def workloads_of(sources: Sources) -> tuple[Workload, ...]:
     """Every deployment with its pools, and code that no deployment is known to run."""
     codes = filled([each for each in sources.codes if not _is_aside(each)])
-    one_program = len({_root(each, sources) for each in codes}) == 1
+    told = [each for each in codes if not each.pools or not all(map(is_not_postgresql, each.pools))]
+    one_program = len({_root(each, sources) for each in told or codes}) == 1
     running: dict[int, list[Code]] = {number: [] for number in range(len(sources.deployments))}
     alone = []
     for code in codes:
@@ -93,7 +106,7 @@ def _run_by(code: Code, sources: Sources, *, one_program: bool) -> list[int]:
     ]
     if around:
         deepest = max(depth for depth, _ in around)
-        return [number for depth, number in around if depth == deepest]
+        return _connecting(code, [n for depth, n in around if depth == deepest], sources)
     open_ones = [(number, each) for number, each in all_of_them if not each.folder]
     names = {part.lower() for part in parts_of(code.folder)} | {code.program.lower() or "/"}
     by_name = [
@@ -101,16 +114,46 @@ def _run_by(code: Code, sources: Sources, *, one_program: bool) -> list[int]:
     ]
     if by_name:
         return by_name
-    asked = {
-        variable
-        for pool in code.pools
-        for variable in _variables(pool, sources.settings, code.folder)
-    }
+    asked = _asked([*code.pools], code, sources)
     by_variable = [number for number, each in open_ones if asked & _named_in(each, sources)]
     if by_variable:
         return by_variable
-    applications = [number for number, each in open_ones if _is_application(each)]
+    applications = [number for number, each in open_ones if _is_application(each, sources)]
     return applications if one_program else []
+
+
+def _asked(parts: Iterable[Pool | Target], code: Code, sources: Sources) -> set[str]:
+    return {name for part in parts for name in _variables(part, sources.settings, code.folder)}
+
+
+def _connecting(code: Code, numbers: Sequence[int], sources: Sources) -> list[int]:
+    """Of deployments of one folder those that run this code, by its database's address.
+
+    One whose variables lack it, where another's have it, and that starts something else (by a
+    command of its own that is no server's, or from a Dockerfile of its own) is no such program:
+    the load, the browser's tests, a gateway. Of code whose address no variable decides, it is
+    those of its pool.
+    """
+    if len(numbers) < 2:
+        return [*numbers]
+    asked = _asked([pool.target for pool in code.pools], code, sources)
+    asked = asked or _asked([*code.pools], code, sources)
+    told = {n for n in numbers if asked & _named_in(sources.deployments[n], sources)}
+    if not told:
+        return [*numbers]
+    images = {sources.deployments[n].image_file for n in told}
+    known = {each.name for each in sources.environments}
+
+    def is_another(deployment: Deployment) -> bool:
+        files = {*deployment.environment_files} - {deployment.image_file}
+        if not files <= known:
+            return False  # what they have, nobody has read
+        runtime = deployment.runtime
+        if runtime is not None:
+            return not runtime.serves.is_known
+        return deployment.image_file not in images
+
+    return [n for n in numbers if n in told or not is_another(sources.deployments[n])]
 
 
 def _named_in(deployment: Deployment, sources: Sources) -> set[str]:
@@ -131,14 +174,14 @@ def _root(code: Code, sources: Sources) -> str:
     return max(around, key=len, default="")
 
 
-def _is_application(deployment: Deployment) -> bool:
+def _is_application(deployment: Deployment, sources: Sources) -> bool:
     served = deployment.runtime is not None
-    return served or _is_connected(deployment.environment)
+    return served or sources.databases.connects(deployment.environment, deployment.place)
 
 
-def _variables(pool: Pool, settings: Sequence[Setting], folder: str) -> Iterator[str]:
-    """The environment variables that decide something of this pool."""
-    for value in _values(pool):
+def _variables(part: Pool | Target, settings: Sequence[Setting], folder: str) -> Iterator[str]:
+    """The environment variables that decide something of this part."""
+    for value in _values(part):
         if (variable := value.variable) is None:
             continue
         if not variable.attribute:
@@ -160,18 +203,22 @@ def _values(part: Any) -> Iterator[Value[Any]]:
 
 def _deployed(deployment: Deployment, codes: Sequence[Code], sources: Sources) -> Workload | None:
     """The deployment as a workload; None for one that has nothing to do with a database."""
+    base = sources.base_of(deployment.image_file)
+    if base and is_other_database(image_name(base)):
+        return None
     environment = environment_of(deployment, codes, sources.environments)
     codes = [of_profile(each, environment) for each in codes]
     own: tuple[Code, ...] = ()
     if is_ours(environment):  # a program that is known without its code
         deployment, code = known(deployment, environment)
         own = (code,)
-    runtime = runtime_of(deployment.runtime, deployment.folder, codes, sources.runtimes)
+    runtimes = sources.runtimes_of(deployment.image_file)
+    runtime = runtime_of(deployment.runtime, deployment.folder, codes, runtimes)
     pools = _pools(codes, runtime, environment, sources)
     if own:  # what its code does not show are the pools that are known
         beside = (each for each in pools if each.size.is_known)
         pools = (*_pools(own, runtime, environment, sources), *beside)
-    if not pools and not _is_connected(environment):
+    if not pools and not sources.databases.connects(environment, deployment.place):
         return None
     if not pools:
         why = f"no file that was read says what pool {deployment.name} has"
@@ -199,10 +246,6 @@ def _deployed(deployment: Deployment, codes: Sequence[Code], sources: Sources) -
     )
 
 
-def _is_connected(environment: Settings) -> bool:
-    return any(_ADDRESS.match(text) or _HOST.search(key) for key, (text, _) in environment.items())
-
-
 def _programs(codes: Iterable[Code], sources: Sources) -> Iterator[list[Code]]:
     """Code that runs together: below a folder with one runtime; other files each for itself."""
     groups: dict[str, list[Code]] = {}
@@ -217,10 +260,19 @@ def _undeployed(codes: Sequence[Code], sources: Sources) -> Workload | None:
     first = codes[0]
     environment = files_around(first.folder, sources.environments)
     runtime = runtime_of(None, first.folder, codes, sources.runtimes)
+    codes, all_of_them = (
+        [each for each in codes if not each.pools or _pools([each], runtime, environment, sources)],
+        codes,
+    )
+    if not codes:
+        return None
+    left = {each.place.file for each in all_of_them} - {each.place.file for each in codes}
+    first = codes[0]
     pools = _pools(codes, runtime, environment, sources)
     if not pools:
         return None
-    said = runtime.place if runtime is not None else first.place
+    served = runtime is not None and runtime.place.file not in left
+    said = runtime.place if runtime is not None and served else first.place
     name = first.place.file if len(codes) == 1 else (_root(first, sources) or first.folder or ".")
     return _workload(
         name,
@@ -275,7 +327,14 @@ def _pools(
     for code in codes:
         resolve = Resolver(environment, sources.settings, code.folder)
         disposed = any(each.disposes_after_fork for each in codes)
-        for pool in replaced(code.pools, resolve):
+        mine = [
+            each
+            for each in code.pools
+            if not is_anothers(each, environment, sources.settings, code.folder)
+        ]
+        for pool in replaced(tuple(mine), resolve):
+            if is_not_postgresql(pool):
+                continue
             pool = threaded(pool, runtime and replaced(runtime, resolve))
             if disposed:
                 pool = replace(pool, disposed_after_fork=Value.at(True, code.place))

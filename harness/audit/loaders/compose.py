@@ -112,6 +112,7 @@ def _read(file: SourceFile, name: str, service: Item, built: Mapping[str, Item])
         container,
         kind=KIND,
         folder=_folder(file, image),
+        image_file="".join(_of_image(file, image)),
         environment_files=(*_of_image(file, image), *_environment_files(file, service)),
         surge=_surge(service, place),
     )

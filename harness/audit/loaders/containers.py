@@ -29,11 +29,11 @@ from harness.audit.loaders.pgbouncer import PGBOUNCER, SETTINGS, pooler_of
 from harness.audit.loaders.postgresql import command_settings, server_of
 from harness.audit.loaders.secrets import without_secrets
 from harness.audit.parts import Monitor, Pooler, PoolerDatabase, Server
-from harness.audit.reading import Deployment, Reading, Runtime, parsed
+from harness.audit.reading import Deployment, OtherDatabase, Reading, Runtime, parsed
 from harness.audit.values import Place, Settings, Value, read_at, replaced
 from harness.audit.yamls import Item
 
-Role = Literal["server", "pooler", "monitor", "infrastructure", "program"]
+Role = Literal["server", "pooler", "monitor", "other", "infrastructure", "program"]
 
 ELSEWHERE = "a file of settings that was not read may say it"
 _SERVER = re.compile(
@@ -46,12 +46,16 @@ _OWN_SERVER = re.compile(r"\w+-postgres(ql)?")
 _MONITOR = re.compile(r"(postgres(ql)?|pg)[-_]exporter|postgres[-_]?exporter")
 _INFRASTRUCTURE = re.compile(
     r"redis(-stack)?(-(server|sentinel|cluster))?|valkey|keydb|dragonfly|memcached|rabbitmq|(cp-)?kafka|(cp-)?zookeeper|nats"
-    r"|mosquitto|mysql|mariadb|mongo(db)?|elasticsearch|opensearch|kibana|logstash|fluentd"
+    r"|mosquitto|elasticsearch|opensearch|kibana|logstash|fluentd"
     r"|fluent-bit|vector|promtail|loki|tempo|jaeger|zipkin|(otel|opentelemetry)-collector(-\w+)*"
     r"|prometheus|alertmanager|grafana|cadvisor|pushgateway|[\w-]+[-_]exporter"
     r"|nginx(-(unprivileged|proxy|ingress))?|openresty|haproxy(-ingress)?|traefik|envoy|caddy|httpd|varnish|pgpool"
     r"|minio|mailhog|mailpit|mailcatcher|adminer|pgadmin4?|pgweb|vault|consul|etcd|localstack"
     r"|busybox|curl|certbot|clickhouse(-server)?|influxdb\d?|telegraf|portainer|watchtower"
+)
+_OTHER_DATABASE = re.compile(
+    r"mysql(-server)?|mariadb(-galera)?|percona(-server|-xtradb-cluster)?|dolt(-sql-server)?"
+    r"|mongo(db)?|mongodb-community-server"
 )
 _SETTINGS_FILE = re.compile(r"postgresql[\w.-]*\.conf|/conf\.d\b|\.ini\b|/etc/pgbouncer\b")
 
@@ -104,6 +108,8 @@ class Container:
             return "program"
         if _MONITOR.fullmatch(image):
             return "monitor"
+        if is_other_database(image):
+            return "other"
         if _INFRASTRUCTURE.fullmatch(image):
             return "infrastructure"
         return "program"
@@ -112,6 +118,11 @@ class Container:
 def image_name(image: str) -> str:
     """``registry.example/team/auth-api:1.2`` is ``auth-api``."""
     return image.strip().partition("@")[0].rpartition("/")[2].partition(":")[0].lower()
+
+
+def is_other_database(image: str) -> bool:
+    """Whether an image of this name is a database of another product."""
+    return _OTHER_DATABASE.fullmatch(image) is not None
 
 
 def cores_of(container: Item, place: Place) -> Value[float]:
@@ -135,6 +146,7 @@ def read(
     kind: str,
     folder: str = "",
     environment_files: tuple[str, ...] = (),
+    image_file: str = "",
     surge: Value[float] | None = None,
 ) -> Reading:
     """Its part of the chain, which infrastructure of another kind has none of, or a deployment."""
@@ -149,6 +161,9 @@ def read(
         return Reading(poolers=(_pooler(container),))
     if role == "monitor":
         return Reading(monitors=(_monitor(container),))
+    if role == "other":
+        other = OtherDatabase(name=container.name, place=container.place, hosts=container.hosts)
+        return Reading(others=(other,))
     if role == "infrastructure" or ends_by_itself(container.words):
         return Reading()
     deployment = Deployment(
@@ -157,6 +172,7 @@ def read(
         kind=kind,
         folder=folder,
         image=container.image,
+        image_file=image_file,
         environment=_with_properties(container),
         environment_files=environment_files,
         replicas=container.replicas,

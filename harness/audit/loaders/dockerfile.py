@@ -22,7 +22,7 @@ from harness.audit.loaders.commands import Word, located, program_of, runtime_of
 from harness.audit.loaders.containers import Container, read
 from harness.audit.loaders.secrets import without_secrets
 from harness.audit.parts import Pooler, Server
-from harness.audit.reading import Environment, Reading, Runtime
+from harness.audit.reading import Environment, Image, Reading, Runtime
 from harness.audit.sources import SourceFile
 from harness.audit.values import Place, Settings, Value, replaced
 
@@ -58,6 +58,17 @@ def load(file: SourceFile) -> Reading:
     if stage is None:
         return Reading()
     place = Place(file.name)
+    found = _read(file, stage, place)
+    image = Image(
+        name=os.path.normpath(file.name),
+        place=place,
+        base=stage.image,
+        starts=bool(stage.entrypoint or stage.command),
+    )
+    return replace(found, images=(image,))
+
+
+def _read(file: SourceFile, stage: _Stage, place: Place) -> Reading:
     words = (*stage.entrypoint, *stage.command)
     container = Container(
         name=file.name,

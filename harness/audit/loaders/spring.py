@@ -193,9 +193,17 @@ def _pools(settings: Settings, place: Place) -> Iterator[Pool]:
     for prefix in prefixes:
         of = _Of(settings, prefix, place)
         url = of.url()
-        if url.known is not None and not _SAFE.match(url.known):
-            continue  # another database's
-        yield _pool(of, url, settings, place)
+        if url.known is None or _SAFE.match(url.known):
+            yield _pool(of, url, settings, place)
+            continue
+        # Another database's, unless the deployment says otherwise.
+        variable = _variable(f"{prefix}.url", str)
+        elsewhere: Value[str] = Value.unknown(
+            "the database URL is said elsewhere", of.place, variable
+        )
+        decides = _variable(f"{prefix}.url", lambda text: _SAFE.match(text) is not None)
+        given = Value.at(False, of.place).decided_by(replace(decides, partial=True))
+        yield replace(_pool(of, elsewhere, settings, place), is_postgresql=given)
 
 
 def _pool(of: _Of, url: Value[str], settings: Settings, place: Place) -> Pool:

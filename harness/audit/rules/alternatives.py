@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+from harness.audit.chain import Chain
 from harness.audit.parts import Pool, Workload
 
 Weight = Callable[[Workload, Pool], float]
@@ -20,6 +21,11 @@ def greatest(
     for each in pools:
         groups.setdefault(id(each[0]), []).append(each)
     return tuple(each for group in groups.values() for each in _chosen(group, weight, 0))
+
+
+def at_once(chain: Chain) -> int:
+    """The most pools of a chain that may exist at once."""
+    return len(greatest(chain.pools(), lambda workload, pool: 1.0))
 
 
 def _chosen(

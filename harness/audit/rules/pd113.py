@@ -10,6 +10,7 @@ from harness.audit.finding import Finding, Unknown, needs
 from harness.audit.parts import Pool, Workload
 from harness.audit.rules.inputs import outlasts
 from harness.audit.rules.timeouts import patience_of
+from harness.audit.values import Value
 
 ID = "PD113"
 TITLE = "Nothing ends an attempt to connect while somebody still waits"
@@ -38,6 +39,9 @@ def check(chain: Chain) -> Iterator[Finding | Unknown]:
     """
     for workload, pool in chain.pools():
         seconds = pool.connect_timeout_s
+        if (url := _unread_url(pool)) is not None:
+            yield needs(ID, f"the connect_timeout of {workload.name}", url, pool.place)
+            continue
         if seconds.known is None:
             if seconds.variable is not None or seconds.place is not None:
                 yield needs(ID, f"the connect_timeout of {workload.name}", seconds, pool.place)
@@ -45,6 +49,22 @@ def check(chain: Chain) -> Iterator[Finding | Unknown]:
         patience = patience_of(chain, workload, pool)
         if seconds.known >= LONG_S or outlasts(seconds, patience):
             yield _finding(workload, pool, patience.known)
+
+
+def _unread_url(pool: Pool) -> Value[float] | None:
+    """Why a driver's default need not hold: all of the URL is filled in, and may say otherwise.
+
+    None where the URL is known, where the code itself says how long an attempt lasts, and where no
+    URL has a say in it.
+    """
+    seconds, host = pool.connect_timeout_s, pool.target.host
+    decides = seconds.variable
+    if seconds.origin != "default" or decides is None or host.is_known:
+        return None
+    if host.variable is None or host.variable.name != decides.name:
+        return None
+    why = f"the database URL is filled in elsewhere: {decides.name}"
+    return Value.unknown(why, host.place or pool.place)
 
 
 def _finding(workload: Workload, pool: Pool, patience_s: float | None) -> Finding:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import PurePath
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import InvalidVersion, Version
@@ -10,6 +11,7 @@ from packaging.version import InvalidVersion, Version
 from harness.audit.chain import Chain
 from harness.audit.finding import Finding, Unknown
 from harness.audit.parts import Package
+from harness.audit.paths import common, folder_of, is_within
 
 ID = "PD119"
 TITLE = "This psycopg_pool loses a connection with a request that is cancelled"
@@ -29,8 +31,14 @@ def check(chain: Chain) -> Iterator[Finding | Unknown]:
     Sources: https://www.psycopg.org/psycopg3/docs/news_pool.html#psycopg-pool-3-2-8,
     https://github.com/psycopg/psycopg/issues/1123, https://github.com/psycopg/psycopg/issues/1208
     """
+    users = _users(chain)
     for package in chain.packages:
-        if package.name == PACKAGE and (said := _unsound(package)):
+        if package.name != PACKAGE or not (said := _unsound(package)):
+            continue
+        if not users:
+            what = "a program that makes a psycopg_pool: none was seen"
+            yield Unknown(ID, package.place, f"{what}, although {said}")
+        elif id(package) in users:
             yield Finding(
                 ID,
                 "warning",
@@ -39,6 +47,31 @@ def check(chain: Chain) -> Iterator[Finding | Unknown]:
                 "checked or returned takes it along, and the pool shrinks until it has none",
                 f"Take psycopg-pool {SOUND} or newer.",
             )
+
+
+def _users(chain: Chain) -> frozenset[int]:
+    """The declarations, by identity, that are about a program which makes such a pool.
+
+    Those of the folders around its code; of code that has none around it, the nearest.
+    """
+    declared = [each for each in chain.packages if each.name == PACKAGE]
+    found: set[int] = set()
+    for _, pool in chain.pools():
+        if pool.implementation != "psycopg-pool":
+            continue
+        code = folder_of(pool.place.file)
+        near = [each for each in declared if is_within(code, _home(each))]
+        if not near:
+            depth = max((common(code, each.place.file) for each in declared), default=0)
+            near = [each for each in declared if common(code, each.place.file) == depth]
+        found.update(map(id, near))
+    return frozenset(found)
+
+
+def _home(package: Package) -> str:
+    """The folder of the program: ``requirements/base.txt`` is about the one above."""
+    folder = folder_of(package.place.file)
+    return folder_of(folder) if PurePath(folder).name == "requirements" else folder
 
 
 def _unsound(package: Package) -> str:

@@ -8,6 +8,7 @@ from harness.audit.chain import Chain
 from harness.audit.finding import Finding
 from harness.audit.reviewing.review import Review
 from harness.audit.reviewing.suppressions import Suppression
+from harness.audit.rules.alternatives import at_once
 
 
 def as_json(review: Review) -> dict[str, Any]:
@@ -48,11 +49,15 @@ def as_json(review: Review) -> dict[str, Any]:
 
 
 def _counts(chain: Chain) -> dict[str, int]:
-    """How much of a chain was found: with no pool, nothing was judged of pools."""
+    """How much of a chain was found: with no pool, nothing was judged of pools.
+
+    Of ``pools`` that exclude each other a workload makes one: ``pools_at_once`` counts that.
+    """
     return {
         "gateways": len(chain.gateways),
         "workloads": len(chain.workloads),
         "pools": len(chain.pools()),
+        "pools_at_once": at_once(chain),
         "poolers": len(chain.poolers),
         "servers": len(chain.servers),
         "alerts": len(chain.alerts),

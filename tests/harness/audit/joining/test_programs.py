@@ -9,8 +9,8 @@ import pytest
 
 from harness.audit.chain import Chain, Declared
 from harness.audit.joining.join import joined
-from harness.audit.parts import Workload
-from harness.audit.reading import Reading, Runtime
+from harness.audit.parts import Target, Workload
+from harness.audit.reading import Image, Reading, Runtime
 from harness.audit.values import Place, Value, Variable
 from tests.harness.audit.joining.pieces import (
     asked_for,
@@ -409,3 +409,59 @@ def test_what_is_run_by_hand_serves_nobody(folder: str) -> None:
     aside = code(f"{folder}/load.py", size=at(70.0))
     found = one(reading(codes=code()), reading(codes=aside), reading(deployments=deployment()))
     assert size(found).known == 10
+
+
+BY_URL: Value[str] = Value.unknown("filled in", Place("app/db.py", 3), Variable("URL", str))
+TOLD = {"URL": "postgresql://db/app"}
+
+
+def beside(**other: Any) -> list[str]:
+    """Who runs the code of a folder from which ``web``, which has its address, is built as well."""
+    web = deployment("web", folder=".", image_file="Dockerfile", variables=TOLD)
+    also = deployment("also", **{"folder": ".", "image_file": "Dockerfile", **other})
+    found = chain(
+        Reading(codes=(code(target=Target(host=BY_URL)),), deployments=(web, also)),
+        reading(runtimes=runtime()),
+    )
+    return [each.name for each in found.workloads]
+
+
+NO_SERVER = runtime("compose.yaml", serves=Value.unknown("a script"))
+
+
+def test_what_starts_something_else_without_the_databases_address_is_not_the_program() -> None:
+    assert beside(image_file="ci/Dockerfile.cypress") == ["web"]
+    assert beside(runtime=NO_SERVER) == ["web"]
+
+
+def test_what_may_be_the_program_runs_its_code() -> None:
+    both = ["web", "also"]
+    assert beside() == both, "the same image, as it starts by itself"
+    assert beside(runtime=NO_SERVER, variables=TOLD) == both, "its variables have the address"
+    assert beside(runtime=runtime("compose.yaml")) == both, "a server"
+    assert beside(runtime=NO_SERVER, environment_files=("secrets.env",)) == both, "not read"
+
+
+def test_where_nobody_is_told_an_address_all_run_the_code() -> None:
+    services = (
+        deployment("web", folder=".", runtime=NO_SERVER),
+        deployment("also", folder=".", image_file="Dockerfile.also"),
+    )
+    found = chain(Reading(codes=(code(target=Target(host=BY_URL)),), deployments=services))
+    assert [each.name for each in found.workloads] == ["web", "also"]
+
+
+def test_what_another_dockerfile_starts_is_not_how_an_image_is_served() -> None:
+    names = ("Dockerfile.web", "Dockerfile.jobs")
+    images = tuple(
+        Image(name=name, place=Place(name), base="python", starts=True) for name in names
+    )
+    runtimes = (
+        runtime("Dockerfile.web", processes=at(2)),
+        runtime("Dockerfile.jobs", processes=at(9)),
+    )
+    found = one(
+        Reading(codes=(code(),), images=images, runtimes=runtimes),
+        reading(deployments=deployment("jobs", folder=".", image_file="Dockerfile.jobs")),
+    )
+    assert found.processes.known == 9

@@ -539,3 +539,25 @@ def test_no_shape_makes_it_fall(shape: dict[str, Any]) -> None:
     import json
 
     compose.load(source("compose.yaml", f"services: {json.dumps({'a': shape, 'b': shape})}"))
+
+
+@pytest.mark.parametrize(
+    "image",
+    ["mysql:8.4", "mariadb", "bitnami/mariadb-galera", "dolthub/dolt-sql-server", "mongo:8"],
+)
+def test_a_database_of_another_product_is_kept_for_those_that_connect_to_it(image: str) -> None:
+    found = load(
+        f"services:\n  db: {{image: {image}}}\n"
+        "  blog: {image: wordpress, environment: {WORDPRESS_DB_HOST: db}}\n"
+        "  shop: {image: shop, environment: {SHOP_DB_HOST: elsewhere}}\n"
+    )
+    assert [(each.name, each.hosts) for each in found.others] == [("db", ("db",))]
+    assert [each.name for each in workloads(found)] == ["shop"]
+
+
+def test_a_service_knows_its_dockerfile() -> None:
+    assert deployed("build: .").image_file == "app/Dockerfile"
+    assert deployed("build: {context: .., dockerfile: ci/Dockerfile.e2e}").image_file == (
+        "ci/Dockerfile.e2e"
+    )
+    assert deployed("image: shop").image_file == ""

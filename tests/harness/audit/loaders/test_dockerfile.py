@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -85,7 +86,8 @@ def test_an_image_made_of_a_databases_has_settings_of_one() -> None:
 
 
 def test_an_image_that_only_starts_one_says_nothing() -> None:
-    assert load('FROM debian\nCMD ["pgbouncer", "/etc/pgbouncer/pgbouncer.ini"]') == Reading()
+    found = load('FROM debian\nCMD ["pgbouncer", "/etc/pgbouncer/pgbouncer.ini"]')
+    assert replace(found, images=()) == Reading()
 
 
 def test_our_own_dockerfile_starts_no_server_by_default() -> None:
@@ -134,3 +136,17 @@ def test_no_text_makes_it_fall(text: str) -> None:
         f"FROM x\nCMD {text}\nFROM {text}",
     ):
         dockerfile.load(source("Dockerfile", whole))
+
+
+@pytest.mark.parametrize(
+    ("more", "starts"), [("", False), ("CMD run", True), ("ENTRYPOINT [x]", True)]
+)
+def test_what_an_image_is_built_upon_and_whether_it_starts_something(
+    more: str, starts: bool
+) -> None:
+    (image,) = load(f"FROM node:24 AS first\nFROM cypress/browsers:1\n{more}\n").images
+    assert (image.name, image.base, image.starts) == (
+        "app/Dockerfile",
+        "cypress/browsers:1",
+        starts,
+    )

@@ -13,7 +13,7 @@ from harness.audit.loaders import spring
 from harness.audit.parts import Pool
 from harness.audit.reading import Reading
 from harness.audit.sources import SourceFile
-from harness.audit.values import Place, Value
+from harness.audit.values import Place, Value, replaced
 from tests.harness.audit.loaders.reading import SECRET, read, source, texts
 
 YAML = """\
@@ -169,8 +169,21 @@ def test_not_every_application_has_threads_before_its_pool(said: str, why: str) 
 
 
 @pytest.mark.parametrize("url", ["jdbc:mysql://db/shop", "jdbc:h2:mem:shop"])
-def test_another_databases_pool_is_none(url: str) -> None:
-    assert read(spring, "application.properties", f"spring.datasource.url={url}\n").codes == ()
+def test_another_databases_pool_is_postgresqls_where_a_variable_says_so(url: str) -> None:
+    said = f"spring.datasource.url={url}\nspring.datasource.hikari.maximum-pool-size=7\n"
+    pool = pool_of(read(spring, "application.properties", said))
+    assert pool.is_postgresql.known is False
+    assert known(pool.size, 2) == 7
+
+    def told(address: str) -> Pool:
+        there = {"SPRING_DATASOURCE_URL": (address, Place("compose.yaml", 4))}
+        return replaced(pool, lambda value: value.resolved(there))
+
+    assert told("jdbc:postgresql://db/shop").is_postgresql.known is True
+    assert told("jdbc:postgresql://${HOST}/shop").is_postgresql.known is True
+    assert told("jdbc:postgresql://db/shop").target.host.known == "db"
+    assert told("jdbc:mysql://db/shop").is_postgresql.known is False
+    assert not told("${ADDRESS}").is_postgresql.is_known
 
 
 def test_each_data_source_has_its_pool() -> None:

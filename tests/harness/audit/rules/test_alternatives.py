@@ -10,7 +10,7 @@ from harness.audit.chain import Chain
 from harness.audit.finding import Finding
 from harness.audit.parts import Pool
 from harness.audit.rules import pd101, pd105, pd142
-from harness.audit.rules.alternatives import greatest
+from harness.audit.rules.alternatives import at_once, greatest
 from harness.audit.rules.counts import of_pools
 from harness.audit.rules.inputs import carried_per_s
 from harness.audit.values import Value
@@ -95,3 +95,13 @@ def test_each_alternatives_own_findings_hold() -> None:
     both = sized(10, on("a", 0), threads=5.0), sized(11, on("a", 1), threads=5.0)
     found = [each for each in said(pd105.check(chain(*both))) if isinstance(each, Finding)]
     assert len(found) == 2
+
+
+def test_pools_that_exclude_each_other_are_counted_once() -> None:
+    assert at_once(chain(sized(10, on("a", 0)), sized(30, on("a", 1)))) == 1
+    assert (
+        at_once(chain(sized(5), sized(10, on("a", 0)), sized(11, on("a", 0)), sized(9, on("a", 1))))
+        == 3
+    )
+    assert at_once(chain(sized(5), sized(5))) == 2
+    assert at_once(Chain()) == 0

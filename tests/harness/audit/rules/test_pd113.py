@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from harness.audit.chain import Chain
+from harness.audit.parts import Target
 from harness.audit.rules import pd113 as rule
 from harness.audit.values import Place, Value, Variable
 from tests.harness.audit.chains import NOT_KNOWN, at, chain, finding, pool, silent, unknown
@@ -71,3 +72,32 @@ def test_nobody_waits_for_a_job_queues_worker() -> None:
     jobs = chain(pool(connect_timeout_s=math.inf), workload={"serves": False})
     found = finding(rule, replace(jobs, slo_s=at(1.0)))
     assert "a request is waited for" not in found.message
+
+
+def by_url(host: Value[str], seconds: Value[float]) -> Chain:
+    """A pool whose URL is a variable's, before a driver that waits for long by itself."""
+    return connecting(seconds, target=Target(host=host))
+
+
+def test_a_drivers_default_need_not_hold_where_the_url_is_filled_in_elsewhere() -> None:
+    default = Value.default(130.0, "psycopg", BESIDE).decided_by(Variable("URL", float))
+    nowhere = Value[str].unknown("it is filled in", BESIDE, Variable("URL", str))
+    found = unknown(rule, by_url(nowhere, default))
+    assert "the database URL is filled in elsewhere: URL" in found.needs
+
+
+def test_a_drivers_default_holds_where_the_url_is_known() -> None:
+    default = Value.default(130.0, "psycopg", BESIDE)
+    decided = default.decided_by(Variable("URL", float))
+    known, other = at("db"), Value[str].unknown("?", BESIDE, Variable("DB_HOST", str))
+    unsaid = Value[str].unknown("the URL names no host", BESIDE)
+    assert finding(rule, by_url(known, default)), "a URL of the code's own"
+    assert finding(rule, by_url(known.decided_by(Variable("URL", str)), decided)), "a default URL"
+    assert finding(rule, by_url(unsaid, default)), "a socket's"
+    assert finding(rule, by_url(other, default)), "of which only the host is filled in"
+
+
+def test_what_the_code_says_holds_over_any_url() -> None:
+    nowhere = Value[str].unknown("it is filled in", BESIDE, Variable("URL", str))
+    assert silent(rule, by_url(nowhere, at(5.0)))
+    assert finding(rule, by_url(nowhere, at(120.0)))
