@@ -114,11 +114,17 @@ class Chain:
         Where its upstreams name workloads, these. Where they do not, and those of other gateways
         do, it is about something else. Else no name is to be relied upon: all that may serve.
         """
-        return self._served[self.gateways.index(gateway)]
+        number = self._numbers.get(id(gateway))
+        return self._served[self.gateways.index(gateway) if number is None else number]
 
     def gateways_of(self, pool: Pool) -> tuple[Gateway, ...]:
         """The gateways whose requests use ``pool``, which is one of this chain's."""
         return tuple(self.gateways[number] for number in self._serving.get(id(pool), ()))
+
+    @cached_property
+    def _numbers(self) -> Mapping[int, int]:
+        """The gateways' numbers, by identity."""
+        return {id(each): number for number, each in enumerate(self.gateways)}
 
     @cached_property
     def _poolers_by_name(self) -> Mapping[str, Pooler]:

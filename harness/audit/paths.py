@@ -28,6 +28,12 @@ def common(one: str, other: str) -> int:
     return count
 
 
+def name_of(path: str) -> str:
+    """The last of the names that a path is made of; "" where it has none."""
+    return parts_of(path)[-1] if parts_of(path) else ""
+
+
+@lru_cache(maxsize=65_536)
 def folder_of(file: str) -> str:
     """The folder that a file stands in."""
     return str(PurePath(file).parent)

@@ -501,7 +501,7 @@ def test_a_proof_says_what_is_played_and_what_came_of_it(
         return Proven(proof, outcome, rows, tmp_path)
 
     monkeypatch.setattr("harness.proving.prove", played)
-    words = (str(project), "--prove", "pd101", "--peak", "10/s", "--hold", "50ms")
+    words = (str(project), "--prove", "pd101", "--peak", "100/s", "--hold", "2s")
     found, shown = audit(*words)
     assert found == code
     assert said in shown

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from pathlib import PurePath
 from typing import Any, TypeVar
 
-from harness.audit.paths import common, folder_of, is_within, parts_of
+from harness.audit.paths import common, folder_of, is_within, name_of, parts_of
 from harness.audit.reading import Code, Deployment, Environment, Setting
 from harness.audit.values import Place, Settings, Value, Variable, read_at, replaced
 
@@ -73,7 +72,7 @@ def settled(part: T, files: Sequence[Environment]) -> T:
     agreed: dict[str, tuple[str, Place]] = {}
     torn: set[str] = set()
     for name, settings in _named(files).items():
-        if PurePath(name).name.startswith(".env"):
+        if name_of(name).startswith(".env"):
             continue
         for key, (text, where) in settings.items():
             if key in agreed and agreed[key][0] != text:
@@ -95,7 +94,7 @@ def files_around(folder: str, files: Sequence[Environment]) -> dict[str, tuple[s
     around = [
         each
         for each in files
-        if PurePath(each.name).name.startswith(".env") and is_within(folder, folder_of(each.name))
+        if name_of(each.name).startswith(".env") and is_within(folder, folder_of(each.name))
     ]
     real = [each for each in around if not each.name.endswith(_TEMPLATES)]
     found: dict[str, tuple[str, Place]] = {}

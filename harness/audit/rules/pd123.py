@@ -17,11 +17,12 @@ def check(chain: Chain) -> Iterator[Finding | Unknown]:
     """query_wait_timeout ≥ gateway timeout, or none at all."""
     for pooler in chain.poolers:
         wait = pooler.query_wait_timeout_s.known
+        waiting = {id(pool) for _, pool in chain.behind(pooler)}
         patience = [
             each
             for each in chain.gateways
             if each.timeout_s.known is not None
-            and any(chain.pooler_of(pool) == pooler for _, pool in chain.served_by(each))
+            and any(id(pool) in waiting for _, pool in chain.served_by(each))
         ]
         if wait is None or not patience:
             continue

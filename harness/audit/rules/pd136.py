@@ -72,8 +72,10 @@ def _is_behind(chain: Chain, inner: Gateway, outer: Gateway) -> bool:
         return True
     here, there = set(inner.upstreams), set(outer.upstreams)
     is_sidecar = bool(here) and here <= LOOPBACK and not there <= LOOPBACK
+    if not is_sidecar:
+        return False
     serving = [each for each in chain.workloads if each.serves.known is not False]
-    return is_sidecar and len(serving) == 1 and bool(chain.served_by(outer))
+    return len(serving) == 1 and bool(chain.served_by(outer))
 
 
 def _workers(chain: Chain, gateway: Gateway) -> Iterator[Finding]:
