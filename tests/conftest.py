@@ -14,6 +14,7 @@ from harness.errors import EngineError
 from harness.incident import DatabaseConfig
 from harness.stack import Engine
 from harness.stack.postgres import EmbeddedPostgres
+from tests.untrusted import pytest_collection_modifyitems as pytest_collection_modifyitems
 
 NEEDED_PROGRAMS = {
     "prometheus": "prometheus",

@@ -13,6 +13,9 @@ from pathlib import Path
 
 import psutil
 
+from harness.errors import ExitCode
+from tests.untrusted import UntrustedError
+
 ROOT = Path(__file__).parents[3]
 
 SMALL_YAML = """\
@@ -84,6 +87,17 @@ class Command:
         """Its exit code, standard output and standard error."""
         stdout, stderr = self.process.communicate(timeout=timeout_s)
         return self.process.returncode, stdout, stderr
+
+    def judged(self, timeout_s: float = 90.0) -> tuple[int, str, str]:
+        """As :meth:`end`, of a run that nothing is done to.
+
+        Raises:
+            UntrustedError: It was *invalid*, which says nothing about what is tested.
+        """
+        code, stdout, stderr = self.end(timeout_s)
+        if code == ExitCode.INVALID:
+            raise UntrustedError(stdout + stderr)
+        return code, stdout, stderr
 
 
 @contextmanager

@@ -93,7 +93,7 @@ def test_an_incident_is_played_on_its_parts(up: Project, tmp_path: Path) -> None
             code, _, said = second.end()
         assert code == 2
         assert "another run has the compose stack" in said
-        code, stdout, said = command.end()
+        code, stdout, said = command.judged()
     assert code == 0, (stdout, said)
     assert command.directory is not None
     for log in ("postgres", "gateway", "replica-1"):
@@ -105,7 +105,7 @@ def test_an_incident_is_played_on_its_parts(up: Project, tmp_path: Path) -> None
 
 def test_without_its_defect_it_does_not_reproduce(up: Project, tmp_path: Path) -> None:
     with running(tmp_path / "runs", "--stack", "compose", "--without", "defect") as command:
-        code, stdout, said = command.end()
+        code, stdout, said = command.judged()
     assert code == 1, (stdout, said)
     assert "did not reproduce" in stdout
     assert_given_back(up)

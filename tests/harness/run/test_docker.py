@@ -54,7 +54,7 @@ def test_a_small_outage_with_its_database_in_a_container(
     with running(tmp_path / "runs", "--json", *DOCKER) as command:
         command.wait_for("the surge", lambda: command.event_seen('"surge"'))
         assert server_of(nothing_else)
-        code, stdout, stderr = command.end()
+        code, stdout, stderr = command.judged()
     checks = json.loads(stdout)["checks"]
     not_passed = [check for check in checks if check["outcome"] != "pass"]
     assert (code, not_passed) == (0, []), stderr

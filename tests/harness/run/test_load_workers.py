@@ -41,7 +41,7 @@ def test_two_workers_measure_what_one_process_does(tmp_path: Path) -> None:
         family = command.family()
         assert len(modules(command, "login_worker")) == 2
         assert len(modules(command, "login_master")) == 1
-        code, stdout, stderr = command.end()
+        code, stdout, stderr = command.judged()
     verdict = json.loads(stdout)
     assert (code, not_passed(verdict)) == (0, []), stderr
     assert wait_gone(family, within_s=1.0) == []
@@ -130,7 +130,7 @@ def test_workers_of_another_machine(tmp_path: Path) -> None:
         with running(
             tmp_path / "runs", "--json", "--load-master", where, "--load-workers", "2", *vouched
         ) as command:
-            code, stdout, stderr = command.end()
+            code, stdout, stderr = command.judged()
         said = [worker.communicate(timeout=15) for worker in workers]
     verdict = json.loads(stdout)
     assert (code, not_passed(verdict)) == (0, []), stderr

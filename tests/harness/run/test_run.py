@@ -23,7 +23,7 @@ def test_a_small_outage_from_nothing_to_its_report(tmp_path: Path) -> None:
     with running(tmp_path / "runs", "--json") as command:
         command.wait_for("the surge", lambda: command.event_seen('"surge"'))
         family = command.family()
-        code, stdout, stderr = command.end()
+        code, stdout, stderr = command.judged()
     verdict = json.loads(stdout)
     assert (code, not_passed(verdict)) == (0, []), stderr
     assert len(family) >= 5
@@ -49,7 +49,7 @@ def test_a_small_outage_from_nothing_to_its_report(tmp_path: Path) -> None:
 def test_the_outage_of_the_readme_reproduces(tmp_path: Path) -> None:
     """What `make drill` runs, judged as users see it."""
     with running(tmp_path / "runs", "--json", incident="undersized-pool") as command:
-        code, stdout, stderr = command.end(timeout_s=280)
+        code, stdout, stderr = command.judged(timeout_s=280)
     verdict = json.loads(stdout)
     assert (code, not_passed(verdict)) == (0, []), stderr
     if os.environ.get("CI") == "true":
@@ -58,7 +58,7 @@ def test_the_outage_of_the_readme_reproduces(tmp_path: Path) -> None:
 
 def test_without_the_defect_the_run_says_that_it_did_not_reproduce(tmp_path: Path) -> None:
     with running(tmp_path / "runs", "--set", "service.pool.size=20") as command:
-        code, stdout, _ = command.end()
+        code, stdout, _ = command.judged()
     assert code == 1
     assert "did not reproduce" in stdout
 

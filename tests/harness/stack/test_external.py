@@ -260,7 +260,7 @@ def test_a_whole_run_on_it_passes_and_leaves_nothing(
     with running(tmp_path / "runs", "--json") as command:
         command.wait_for("the surge", lambda: command.event_seen('"surge"'))
         assert len(schemas(dsn)) == 1
-        code, stdout, stderr = command.end()
+        code, stdout, stderr = command.judged()
     checks = json.loads(stdout)["checks"]
     not_passed = [check for check in checks if check["outcome"] != "pass"]
     assert (code, not_passed) == (0, []), stderr
