@@ -11,18 +11,16 @@ A run that cannot be trusted makes the proof *invalid*.
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
 from harness import measurements
-from harness.audit.proofs import Proof
-from harness.errors import IncidentError, PooldrillError, UsageError
-from harness.incident import Incident, dump_incident, load_incident
-from harness.incident.expectations import Expectations, ExpectedShare
+from harness.audit.proofs import Proof, stage
+from harness.errors import PooldrillError
+from harness.incident import Incident, dump_incident
 from harness.recording import read_recording
 from harness.replays import Replays
 from harness.stack.interrupts import signals_interrupt
@@ -33,16 +31,6 @@ from harness.writing import unwritable, write_text
 
 HARM = 0.1
 """More users affected than with the remedy, from which on a harm is shown."""
-
-SURGE_S = 30.0
-"""For how long the surge lasts where the values do not say how long it must."""
-
-LONGEST_S = 300.0
-"""Beyond it a surge is no longer tried: the pool's or the gateway's patience is minutes."""
-
-MOST_PER_S = 100.0
-"""Logins a second for each processor of this machine, which has to play the service, the database
-and those who log in."""
 
 STARVED = 0.6
 """Of the surge, in which tasks waited for a processor: the machine is the bottleneck then."""
@@ -107,66 +95,6 @@ def prove(
     except OSError as error:
         raise unwritable(folder, error) from error
     return found
-
-
-def stage(proof: Proof, remedy: Mapping[str, str]) -> Incident:
-    """The incident with the audited values, cut to its surge, in which nobody does anything.
-
-    Raises `UsageError` for values beyond what can be played.
-    """
-    length_s = proof.surge_s or SURGE_S
-    if length_s > LONGEST_S:
-        raise UsageError(
-            f"{proof.rule} would take a surge of {length_s:.0f} s to show, with these timeouts",
-            remedy=f"At most {LONGEST_S:.0f} s are played; give a higher --peak.",
-        )
-    overrides = {**proof.overrides(), **remedy}
-    try:
-        incident = load_incident(proof.incident, overrides)
-    except IncidentError as error:
-        raise UsageError(
-            f"the audited values are beyond what {proof.incident} can be played with here: "
-            f"{error.message}",
-            remedy="Audit one replica's configuration, or a smaller --peak.",
-        ) from None
-    _require_playable(incident)
-    begin_s = incident.outage.begin_s
-    end_s = begin_s + length_s
-    phases = tuple(
-        phase.model_copy(update={"settle_s": length_s, "plateau_s": 0.0})
-        if phase.at_s >= begin_s
-        else phase
-        for phase in incident.load.phases
-        if phase.at_s < end_s
-    )
-    timeline = tuple(e for e in incident.timeline if not e.response and e.at_s < end_s)
-    return incident.model_copy(
-        update={
-            "title": f"{incident.title} [{proof.rule}]",
-            "clock": incident.clock.model_copy(update={"duration_s": end_s}),
-            "outage": incident.outage.model_copy(update={"end_s": end_s}),
-            "load": incident.load.model_copy(update={"phases": phases}),
-            "replay": incident.replay.model_copy(
-                update={"drain_s": max(incident.replay.drain_s, incident.load.client.patience_s)}
-            ),
-            "timeline": timeline,
-            "expect": Expectations(users_affected=ExpectedShare(share=0.0)),
-            "whatif": None,
-            "postmortem": None,
-        }
-    )
-
-
-def _require_playable(incident: Incident) -> None:
-    """Refuse a load that this machine cannot play: it would show its own limits."""
-    asked = max(phase.rate_per_s for phase in incident.load.phases)
-    processors = os.cpu_count() or 1
-    if asked > MOST_PER_S * processors:
-        raise UsageError(
-            f"{asked:g} logins a second are more than is played here: {MOST_PER_S:g}/s for each of "
-            f"{processors} processors",
-            remedy="Audit one replica's configuration with its share of the --peak.",
-        )
 
 
 def _played(name: str, incident: Incident, folder: Path, seed: int, replays: Replays) -> Played:

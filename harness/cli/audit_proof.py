@@ -7,7 +7,7 @@ from pathlib import Path
 from rich.table import Table
 from rich.text import Text
 
-from harness.audit.proofs import Proof, chain_of, proof, provable
+from harness.audit.proofs import Proof, playable, provable
 from harness.audit.reviewing.review import Review
 from harness.cli.application import err, out, print_json
 from harness.cli.audit_output import Format
@@ -66,7 +66,7 @@ def _first_that_can_be_played(rule: str, review: Review) -> Proof:
         if finding.id != rule:
             continue
         try:
-            return proof(finding, chain_of(finding, review.audit.chains))
+            return playable(finding, review.audit.chains)
         except UsageError as error:
             refused = refused or error
     raise refused or UsageError(

@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from harness.audit.proofs import Proof, Setting
-from harness.errors import UsageError
-from harness.proving import Played, Proven, cured, prove, stage
+from harness.proving import Played, Proven, cured, prove
 from tests.untrusted import UntrustedError
 
 PLAYED = Proof(
@@ -32,26 +31,6 @@ def trusted(proven: Proven) -> Proven:
     return proven
 
 
-def test_nobody_acts_and_the_surge_lasts_as_long_as_it_must() -> None:
-    incident = stage(PLAYED, {})
-    assert incident.timeline == ()
-    assert incident.outage.end_s - incident.outage.begin_s == 14
-    assert incident.clock.duration_s == incident.outage.end_s
-    assert (incident.service.pool.size, incident.service.pool.timeout_s) == (4, 30)
-    assert stage(PLAYED, PLAYED.remedy).service.pool.timeout_s == 0.5
-
-
-def test_values_beyond_the_harness_are_refused() -> None:
-    with pytest.raises(UsageError, match="beyond what pool-wait-beyond-gateway can be played"):
-        stage(PLAYED, {"service.replicas": "400"})
-
-
-def test_more_logins_than_the_machine_can_play_are_refused() -> None:
-    """It would show its own limits, whatever was audited."""
-    with pytest.raises(UsageError, match="20000 logins a second are more than is played here"):
-        stage(PLAYED, {"load.phases.surge.rate": "20000/s"})
-
-
 @pytest.mark.parametrize(
     ("affected", "trusted"), [(0.0, True), (0.05, True), (0.051, False), (None, False)]
 )
@@ -63,12 +42,6 @@ def test_a_remedy_that_cures_leaves_nobody_affected(affected: float | None, trus
         assert row.affected == affected
     elif affected is not None:
         assert "5.1% of the users are affected although" in row.why
-
-
-def test_a_surge_of_minutes_is_not_waited_for() -> None:
-    long = Proof("PD103", "pool-wait-beyond-gateway", (), {}, surge_s=900.0)
-    with pytest.raises(UsageError, match="900 s"):
-        stage(long, {})
 
 
 @pytest.mark.slow

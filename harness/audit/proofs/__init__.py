@@ -13,11 +13,21 @@ from harness.audit.chain import Chain
 from harness.audit.finding import Finding
 from harness.audit.parts import Pool, Pooler, Workload
 from harness.audit.proofs import carrying, poolers, stale, waiting
+from harness.audit.proofs.staging import stage
 from harness.audit.proofs.subject import Proof, Setting, Subject
 from harness.audit.values import Place, Value
 from harness.errors import UsageError
 
-__all__ = ["Proof", "Setting", "can_be_played", "chain_of", "proof", "provable"]
+__all__ = [
+    "Proof",
+    "Setting",
+    "can_be_played",
+    "chain_of",
+    "playable",
+    "proof",
+    "provable",
+    "stage",
+]
 
 _PROOFS: Mapping[str, Callable[[Subject], Proof]] = {
     "PD101": carrying.budget,
@@ -56,12 +66,20 @@ def provable() -> tuple[str, ...]:
     return tuple(sorted(_PROOFS))
 
 
-def can_be_played(finding: Finding, chains: Sequence[Chain]) -> bool:
-    """Whether an incident has what was found, as far as that can be told before it is played."""
+def playable(finding: Finding, chains: Sequence[Chain]) -> Proof:
+    """How ``finding`` is shown here. Raises `UsageError` where none of the incidents can."""
     if not chains:
-        return False
+        raise UsageError(f"{finding.id} is about no chain that was read: nothing can be played")
+    found = proof(finding, chain_of(finding, chains))
+    for remedy in ({}, found.remedy):
+        stage(found, remedy)
+    return found
+
+
+def can_be_played(finding: Finding, chains: Sequence[Chain]) -> bool:
+    """Whether an incident has what was found, and can be played with these values here."""
     try:
-        proof(finding, chain_of(finding, chains))
+        playable(finding, chains)
     except UsageError:
         return False
     return True

@@ -234,6 +234,15 @@ def test_what_can_be_played_is_told_before_it_is() -> None:
     assert not can_be_played(finding("PD117"), [])
 
 
+def test_what_is_beyond_this_machine_is_not_offered() -> None:
+    """What is played follows from the values, and can be any number."""
+    few = chain(pool(size=60.0), workload={"hold_s": 2.0}, peak_per_s=60.0)
+    many = chain(pool(size=60.0), workload={"hold_s": 0.001}, peak_per_s=2e5)
+    assert can_be_played(finding("PD101"), [few])
+    assert not can_be_played(finding("PD101"), [many])
+    assert proof(finding("PD101"), many)
+
+
 def test_the_chain_of_a_file_is_the_one_that_is_played() -> None:
     """Each overlay is a chain; what stands in none of their workloads' files is the last one's."""
     first, last = chain(), chain(workload={"place": Place("overlays/b/api.yaml")})
