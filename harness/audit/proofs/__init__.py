@@ -13,7 +13,7 @@ from harness.audit.chain import Chain
 from harness.audit.finding import Finding
 from harness.audit.parts import Pool, Pooler, Workload
 from harness.audit.proofs import carrying, poolers, stale, waiting
-from harness.audit.proofs.staging import stage
+from harness.audit.proofs.staging import played_here, stage
 from harness.audit.proofs.subject import Proof, Setting, Subject
 from harness.audit.values import Place, Value
 from harness.errors import UsageError
@@ -70,7 +70,7 @@ def playable(finding: Finding, chains: Sequence[Chain]) -> Proof:
     """How ``finding`` is shown here. Raises `UsageError` where none of the incidents can."""
     if not chains:
         raise UsageError(f"{finding.id} is about no chain that was read: nothing can be played")
-    found = proof(finding, chain_of(finding, chains))
+    found = played_here(proof(finding, chain_of(finding, chains)))
     for remedy in ({}, found.remedy):
         stage(found, remedy)
     return found

@@ -62,7 +62,7 @@ def undersized(subject: Subject) -> Proof:
         "service.pool.max_overflow": "0",
         "database.max_connections": str(connections(instances * size)),
     }
-    return Proof("PD142", "undersized-pool", audited, remedy, cures=True)
+    return Proof("PD142", "undersized-pool", audited, remedy, cures=True, apart=True)
 
 
 def _threads_that_bind(subject: Subject) -> tuple[Setting, ...]:
@@ -214,7 +214,7 @@ def hidden_queue(subject: Subject) -> Proof:
         room(subject),
     )
     remedy = {"service.pool.threads": f"{4 * capacity:g}"}
-    return Proof("PD105", "hidden-queue", audited, remedy, cures=True)
+    return Proof("PD105", "hidden-queue", audited, remedy, cures=True, apart=True)
 
 
 def pool_lock(subject: Subject) -> Proof:
@@ -226,7 +226,8 @@ def pool_lock(subject: Subject) -> Proof:
         overload(subject, of=0.75, work_s=0.11)[0],
         room(subject),
     )
-    return Proof("PD106", "pool-lock", audited, {"service.defects": "[]"}, cures=True)
+    remedy = {"service.defects": "[]"}
+    return Proof("PD106", "pool-lock", audited, remedy, cures=True, apart=True)
 
 
 def teardown(subject: Subject) -> Proof:

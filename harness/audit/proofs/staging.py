@@ -5,10 +5,12 @@ What cannot be played here is told from it, before anything is started.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 
-from harness.audit.proofs.subject import Proof
+from harness.audit.proofs.subject import Proof, Setting
 from harness.errors import IncidentError, UsageError
 from harness.incident import Incident, load_incident
 from harness.incident.expectations import Expectations, ExpectedShare
@@ -22,6 +24,54 @@ LONGEST_S = 300.0
 MOST_PER_S = 100.0
 """Logins a second for each processor of this machine, which has to play the service, the database
 and those who log in."""
+
+MOST_PROCESSES = 8
+"""Of the service, for each processor, of a fleet that can be played in part."""
+
+FLEET = "service.replicas"
+
+
+def played_here(proof: Proof, processors: int | None = None) -> Proof:
+    """As ``proof``, with no more of the fleet than this machine plays, and as much of the load.
+
+    Where processes have the finding each on its own, fewer of them with the same part of the load
+    show the same: a login is as likely to find its pool full. Anything else is played whole.
+    """
+    if not proof.apart or FLEET not in proof.overrides():
+        return proof
+    processors = processors or os.cpu_count() or 1
+    count = int(proof.overrides()[FLEET])
+    fastest = max((rate for each in proof.audited if (rate := _rate(each)) is not None), default=0)
+    share = min(count, MOST_PROCESSES * processors)
+    if fastest > 0:
+        share = min(share, math.floor(MOST_PER_S * processors * count / fastest))
+    if not 0 < share < count:
+        return proof
+    said = f"{share} of {count} processes, and of the load as much: what this machine plays"
+    return replace(
+        proof, audited=tuple(_shared(each, share, count, said) for each in proof.audited)
+    )
+
+
+def _rate(setting: Setting) -> float | None:
+    """Logins a second, of the load's phases."""
+    if not (setting.path.startswith("load.phases.") and setting.path.endswith(".rate")):
+        return None
+    return float(setting.value.removesuffix("/s"))
+
+
+def _shared(setting: Setting, share: int, count: int, said: str) -> Setting:
+    if setting.path == FLEET:
+        return replace(setting, value=str(share), why=said)
+    rate = _rate(setting)
+    if rate is None:
+        return setting
+    why = f"{share} of {count} parts of {rate:g}/s"
+    return replace(
+        setting,
+        value=f"{rate * share / count:g}/s",
+        why=f"{setting.why}; {why}" if setting.why else why,
+    )
 
 
 def stage(proof: Proof, remedy: Mapping[str, str]) -> Incident:
@@ -80,5 +130,6 @@ def _require_playable(incident: Incident) -> None:
         raise UsageError(
             f"{asked:g} logins a second are more than is played here: {MOST_PER_S:g}/s for each of "
             f"{processors} processors",
-            remedy="Audit one replica's configuration with its share of the --peak.",
+            remedy="Give the --hold of a bad day (the longer a connection is held, the fewer "
+            "logins fill the pools), or audit a part of the fleet with its share of the --peak.",
         )

@@ -37,6 +37,7 @@ class Proof:
 
     ``surge_s`` is for how long the surge must last to show it, where that follows from the values.
     Where the remedy ``cures``, nearly nobody is affected with it: who still is, has another cause.
+    What is found is in each process ``apart``, or in what they share: a server, a PgBouncer.
     """
 
     rule: str
@@ -45,6 +46,7 @@ class Proof:
     remedy: Mapping[str, str]
     surge_s: float | None = None
     cures: bool = False
+    apart: bool = False
 
     def overrides(self) -> dict[str, str]:
         """The audited values as ``--set`` takes them."""

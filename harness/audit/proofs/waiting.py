@@ -56,7 +56,7 @@ def beyond_gateway(subject: Subject) -> Proof:
     remedy = {"service.pool.timeout": seconds(patience_s / 2)}
     # The first 504 comes T·ρ/(ρ−1) after onset; as much again shows what lasts.
     surge_s = 2 * patience_s * ratio / (ratio - 1) + 8
-    return Proof("PD103", "pool-wait-beyond-gateway", audited, remedy, surge_s)
+    return Proof("PD103", "pool-wait-beyond-gateway", audited, remedy, surge_s, apart=True)
 
 
 def beyond_objective(subject: Subject) -> Proof:
@@ -104,7 +104,8 @@ def _late(rule: str, subject: Subject, patience: Setting, patience_s: float) -> 
     )
     remedy = {"service.pool.timeout": seconds(0.3 * patience_s)}
     # The first is served too late T·ρ/(ρ−1) after onset; as much again shows what lasts.
-    return Proof(rule, STORM, audited, remedy, 2 * patience_s * ratio / (ratio - 1) + 8)
+    surge_s = 2 * patience_s * ratio / (ratio - 1) + 8
+    return Proof(rule, STORM, audited, remedy, surge_s, apart=True)
 
 
 STORM = "retry-storm"
@@ -144,7 +145,7 @@ def without_budget(subject: Subject) -> Proof:
         room(subject),
     )
     remedy: Mapping[str, str] = {"load.client.retry_budget": "0.1"}
-    return Proof("PD137", STORM, audited, remedy, OUTLASTING_S)
+    return Proof("PD137", STORM, audited, remedy, OUTLASTING_S, apart=True)
 
 
 def _clients(subject: Subject) -> tuple[Client, ...]:

@@ -339,7 +339,8 @@ def test_a_proof_is_offered_only_where_an_incident_has_the_values(
     timeout_s: float, is_played: bool
 ) -> None:
     of = review(finding())
-    found = replace(of, audit=replace(of.audit, chains=(chain(pool(timeout_s=timeout_s)),)))
+    slow = chain(pool(timeout_s=timeout_s), workload={"hold_s": 0.4})
+    found = replace(of, audit=replace(of.audit, chains=(slow,)))
     hint = "see it happen with these values: add --prove PD103"
     assert (shown(found)[-1] == hint) is is_played
 
