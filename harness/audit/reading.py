@@ -90,6 +90,9 @@ class Runtime:
     argument: str = ""
     """Of a command that starts no known program: what an image's entry point may start by it."""
 
+    image: str = ""
+    """The name of the image that starts it so; "" where it is not an image's own command."""
+
 
 @dataclass(frozen=True, slots=True)
 class EntryPoint:
@@ -117,7 +120,7 @@ class Deployment:
     folder: str = ""
     image: str = ""
     image_file: str = ""
-    """The Dockerfile that its image is built with, by its path; "" where it is not built here."""
+    """The `Image` that is built for it, by its name; "" where none is built here."""
 
     environment: Settings = field(default_factory=dict)
     environment_files: tuple[str, ...] = ()
@@ -184,13 +187,25 @@ class OtherDatabase:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Image:
-    """What a Dockerfile makes: ``name`` is its path, ``base`` what it is built upon."""
+    """What a Dockerfile makes: ``name`` is its path, ``base`` what it is built upon.
+
+    An image that ends with a stage before the last has the stage's name behind the path.
+    """
 
     name: str
     place: Place
     base: str
     starts: bool
     """Whether it says itself what is started."""
+
+
+def of_stage(dockerfile: str, stage: str) -> str:
+    """The name of the image that ends with that stage; that of the last one without."""
+    return f"{dockerfile}#{stage.lower()}" if stage else dockerfile
+
+
+def is_stage(image: str) -> bool:
+    return "#" in image
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

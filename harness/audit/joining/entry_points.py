@@ -56,7 +56,7 @@ def _known(asked: Runtime, points: Sequence[EntryPoint]) -> Runtime | None:
 
 
 def _at(found: Runtime, asked: Runtime) -> Runtime:
-    return replace(found, folder=asked.folder or found.folder)
+    return replace(found, folder=asked.folder or found.folder, image=asked.image)
 
 
 def _of(asked: Runtime, points: Sequence[EntryPoint]) -> EntryPoint | None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar
 
 from harness.audit.paths import common, folder_of, is_within, name_of, parts_of
-from harness.audit.reading import Code, Deployment, Environment, Setting
+from harness.audit.reading import Code, Deployment, Environment, Setting, is_stage
 from harness.audit.values import Place, Settings, Value, Variable, read_at, replaced
 
 T = TypeVar("T")
@@ -72,7 +72,7 @@ def settled(part: T, files: Sequence[Environment]) -> T:
     agreed: dict[str, tuple[str, Place]] = {}
     torn: set[str] = set()
     for name, settings in _named(files).items():
-        if name_of(name).startswith(".env"):
+        if name_of(name).startswith(".env") or is_stage(name):
             continue
         for key, (text, where) in settings.items():
             if key in agreed and agreed[key][0] != text:

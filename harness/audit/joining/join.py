@@ -17,7 +17,7 @@ from harness.audit.joining.programs import Sources, workloads_of
 from harness.audit.joining.server_files import pooler_with_roles, with_roles
 from harness.audit.parts import Pool, Pooler, Server, Workload
 from harness.audit.paths import common
-from harness.audit.reading import Environment, Reading, Service
+from harness.audit.reading import Environment, Reading, Runtime, Service, is_stage
 from harness.audit.values import Place, Value
 
 SAID = Place("the command line")
@@ -120,9 +120,11 @@ def _all(readings: Iterable[Reading], what: str) -> tuple[Any, ...]:
 def _sources(
     readings: Sequence[Reading], services: Iterable[Service], databases: Databases
 ) -> Sources:
+    runtimes: tuple[Runtime, ...] = _all(readings, "runtimes")
     return Sources(
         codes=_all(readings, "codes"),
-        runtimes=_all(readings, "runtimes"),
+        runtimes=tuple(each for each in runtimes if not is_stage(each.image)),
+        staged=tuple(each for each in runtimes if is_stage(each.image)),
         deployments=deployments_of(
             _all(readings, "deployments"), _all(readings, "scales"), services
         ),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import PurePath
@@ -43,6 +42,9 @@ class Sources:
     settings: tuple[Setting, ...]
     environments: tuple[Environment, ...]
     images: tuple[Image, ...] = ()
+    staged: tuple[Runtime, ...] = ()
+    """How images that end with a stage are started: nobody's, but whose image is built so."""
+
     databases: Databases = field(default_factory=Databases)
 
     def base_of(self, image_file: str) -> str:
@@ -50,15 +52,11 @@ class Sources:
         return next((each.base for each in self.images if each.name == image_file), "")
 
     def runtimes_of(self, image_file: str) -> tuple[Runtime, ...]:
-        """Without what other Dockerfiles start, where this one was read."""
-        names = {each.name for each in self.images}
-        if image_file not in names:
+        """Without what other images start, where this one's Dockerfile was read."""
+        if all(each.name != image_file for each in self.images):
             return self.runtimes
-        return tuple(
-            each
-            for each in self.runtimes
-            if (name := os.path.normpath(each.place.file)) not in names or name == image_file
-        )
+        every = (*self.runtimes, *self.staged)
+        return tuple(each for each in every if each.image in ("", image_file))
 
 
 def workloads_of(sources: Sources) -> tuple[Workload, ...]:

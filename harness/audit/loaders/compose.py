@@ -20,7 +20,7 @@ from harness.audit.loaders import traefik
 from harness.audit.loaders.commands import Word, located, runtime_of, words_at
 from harness.audit.loaders.containers import Container, incomplete, read, together
 from harness.audit.loaders.extending import Extending, variables
-from harness.audit.reading import ComposeFile, Reading, number, parsed
+from harness.audit.reading import ComposeFile, Reading, number, of_stage, parsed
 from harness.audit.sources import SourceFile
 from harness.audit.values import Place, Settings, Value, read_at
 from harness.audit.yamls import Item, NotReadable, documents
@@ -248,7 +248,7 @@ def _folder(file: SourceFile, service: Item) -> str:
 
 
 def _of_image(file: SourceFile, service: Item) -> tuple[str, ...]:
-    """Where its image's own variables are: its Dockerfile."""
+    """Where its image's own variables are: its Dockerfile, or the stage of it that is built."""
     folder = _folder(file, service)
     if not folder:
         return ()
@@ -257,7 +257,8 @@ def _of_image(file: SourceFile, service: Item) -> tuple[str, ...]:
     beside = service.get("build", "context") or service.get("build") or service
     path = posixpath.join(context, dockerfile) if dockerfile else ""
     path = path and _beside(beside.file or file.name, path)
-    return (path or posixpath.normpath(posixpath.join(folder, "Dockerfile")),)
+    path = path or posixpath.normpath(posixpath.join(folder, "Dockerfile"))
+    return (of_stage(path, service.text_at("build", "target")),)
 
 
 def _environment_files(file: SourceFile, service: Item) -> tuple[str, ...]:

@@ -1,5 +1,7 @@
 """Dockerfiles, by dockerfile-parse: what the last stage starts, and its variables.
 
+Stages before it are images as well, for those who build them by name (``target``).
+
 Source: https://docs.docker.com/reference/dockerfile/
 """
 
@@ -22,7 +24,7 @@ from harness.audit.loaders.commands import Word, located, program_of, runtime_of
 from harness.audit.loaders.containers import Container, read
 from harness.audit.loaders.secrets import without_secrets
 from harness.audit.parts import Pooler, Server
-from harness.audit.reading import Environment, Image, Reading, Runtime
+from harness.audit.reading import Environment, Image, Reading, Runtime, of_stage
 from harness.audit.sources import SourceFile
 from harness.audit.values import Place, Settings, Value, replaced
 
@@ -52,23 +54,31 @@ def recognises(file: SourceFile) -> bool:
 def load(file: SourceFile) -> Reading:
     """The runtime and variables of the image; settings of an image made of a database's."""
     try:
-        stage = _last(file)
+        stages = _stages(file)
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         return Reading(unread=(Unread(file.name, f"not a Dockerfile ({type(error).__name__})"),))
-    if stage is None:
+    if not stages:
         return Reading()
-    place = Place(file.name)
-    found = _read(file, stage, place)
-    image = Image(
-        name=os.path.normpath(file.name),
-        place=place,
-        base=stage.image,
-        starts=bool(stage.entrypoint or stage.command),
+    name, place = os.path.normpath(file.name), Place(file.name)
+    last = [*stages.values()][-1]
+    named = {of_stage(name, key): each for key, each in stages.items() if not key.isdecimal()}
+    found = _read(file, last, place, name)
+    staged = [_read(file, stage, place, image) for image, stage in named.items()]
+    return replace(
+        found,
+        runtimes=(*found.runtimes, *(each for one in staged for each in one.runtimes)),
+        environments=(*found.environments, *(each for one in staged for each in one.environments)),
+        images=tuple(_image(*each, place) for each in ((name, last), *named.items())),
     )
-    return replace(found, images=(image,))
 
 
-def _read(file: SourceFile, stage: _Stage, place: Place) -> Reading:
+def _image(name: str, stage: _Stage, place: Place) -> Image:
+    starts = bool(stage.entrypoint or stage.command)
+    return Image(name=name, place=place, base=stage.image, starts=starts)
+
+
+def _read(file: SourceFile, stage: _Stage, place: Place, image: str) -> Reading:
+    """What the image of that name is and starts, which ends with this stage."""
     words = (*stage.entrypoint, *stage.command)
     container = Container(
         name=file.name,
@@ -82,9 +92,7 @@ def _read(file: SourceFile, stage: _Stage, place: Place) -> Reading:
         found = read(container, kind="image")
         said = any(map(_says, found.servers)) or any(map(_says, found.poolers))
         return found if said else Reading()
-    own = Environment(
-        name=os.path.normpath(file.name), place=place, settings=without_secrets(stage.environment)
-    )
+    own = Environment(name=image, place=place, settings=without_secrets(stage.environment))
     environments = (own,) if stage.environment else ()
     if not words:
         return Reading(environments=environments)
@@ -94,7 +102,9 @@ def _read(file: SourceFile, stage: _Stage, place: Place) -> Reading:
     if runtime is None:
         argument, _ = program_of(words)
         unknown: Value[int] = Value.unknown(f"{argument} does not say what it starts", where)
-        asked = Runtime(place=where, folder=folder, processes=unknown, argument=argument)
+        asked = Runtime(
+            place=where, folder=folder, processes=unknown, argument=argument, image=image
+        )
         return Reading(runtimes=(asked,) if argument else (), environments=environments)
 
     def decided(value: Value[Any]) -> Value[Any]:
@@ -102,7 +112,8 @@ def _read(file: SourceFile, stage: _Stage, place: Place) -> Reading:
         found = value.resolved(stage.environment)
         return found if variable is None else found.decided_by(variable)
 
-    return Reading(runtimes=(replaced(runtime, decided),), environments=environments)
+    runtime = replace(replaced(runtime, decided), image=image)
+    return Reading(runtimes=(runtime,), environments=environments)
 
 
 def _says(part: Server | Pooler) -> bool:
@@ -111,7 +122,8 @@ def _says(part: Server | Pooler) -> bool:
     return any(isinstance(each, Value) and each.origin == "file" for each in values)
 
 
-def _last(file: SourceFile) -> _Stage | None:
+def _stages(file: SourceFile) -> Mapping[str, _Stage]:
+    """By their names, in their order; a stage without a name has its number."""
     stages: dict[str, _Stage] = {}
     stage: _Stage | None = None
     name = ""
@@ -120,11 +132,12 @@ def _last(file: SourceFile) -> _Stage | None:
         if instruction == "FROM":
             base, name = _from(value, len(stages))
             stage = stages.get(base) or _Stage(base)
+            stages.pop(name, None)  # the last of one name is the one that is meant
         elif stage is not None:
             stage = _changed(stage, instruction, value, place, file.text)
         if stage is not None:
             stages[name] = stage
-    return stage
+    return stages
 
 
 def _from(value: str, count: int) -> tuple[str, str]:

@@ -457,11 +457,39 @@ def test_what_another_dockerfile_starts_is_not_how_an_image_is_served() -> None:
         Image(name=name, place=Place(name), base="python", starts=True) for name in names
     )
     runtimes = (
-        runtime("Dockerfile.web", processes=at(2)),
-        runtime("Dockerfile.jobs", processes=at(9)),
+        runtime("Dockerfile.web", processes=at(2), image="Dockerfile.web"),
+        runtime("Dockerfile.jobs", processes=at(9), image="Dockerfile.jobs"),
     )
     found = one(
         Reading(codes=(code(),), images=images, runtimes=runtimes),
         reading(deployments=deployment("jobs", folder=".", image_file="Dockerfile.jobs")),
     )
     assert found.processes.known == 9
+
+
+STAGES = Reading(
+    codes=(code(),),
+    images=tuple(
+        Image(name=name, place=Place("Dockerfile"), base="python", starts=True)
+        for name in ("Dockerfile", "Dockerfile#web")
+    ),
+    runtimes=(
+        runtime("Dockerfile", processes=at(2), image="Dockerfile"),
+        runtime("Dockerfile", processes=at(9), image="Dockerfile#web"),
+    ),
+)
+
+
+@pytest.mark.parametrize(
+    ("image_file", "processes"), [("Dockerfile", 2), ("Dockerfile#web", 9), ("", 2)]
+)
+def test_an_image_that_ends_with_a_stage_is_started_as_that_stage(
+    image_file: str, processes: int
+) -> None:
+    """And nobody is, who does not name it."""
+    web = deployment("web", folder=".", image_file=image_file)
+    assert one(STAGES, reading(deployments=web)).processes.known == processes
+
+
+def test_a_stage_decides_nothing_of_code_that_no_deployment_runs() -> None:
+    assert one(STAGES).processes.known == 2

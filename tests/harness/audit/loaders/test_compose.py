@@ -169,6 +169,7 @@ def test_files_of_an_environment(said: str, paths: tuple[str, ...]) -> None:
         ("build: {context: .., dockerfile: web/Dockerfile}", "web", "web/Dockerfile"),
         ("build: {context: .., dockerfile: docker/web/x}", ".", "docker/web/x"),
         ("build: {dockerfile_inline: FROM x}", "app", "app/Dockerfile"),
+        ("build: {context: ., target: Web}", "app", "app/Dockerfile#web"),
     ],
 )
 def test_the_folder_it_is_built_from_has_its_images_variables(

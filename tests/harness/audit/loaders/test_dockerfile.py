@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.audit.loaders import dockerfile
-from harness.audit.reading import Reading, Runtime
+from harness.audit.reading import Reading, Runtime, is_stage
 from harness.audit.values import Value
 from tests.harness.audit.loaders.reading import SECRET, read, source, texts
 
@@ -20,7 +20,7 @@ def load(text: str, name: str = "app/Dockerfile") -> Reading:
 
 
 def started(text: str) -> Runtime:
-    (found,) = load(text).runtimes
+    (found,) = (each for each in load(text).runtimes if not is_stage(each.image))
     return found
 
 
@@ -92,7 +92,7 @@ def test_an_image_that_only_starts_one_says_nothing() -> None:
 
 def test_our_own_dockerfile_starts_no_server_by_default() -> None:
     text = "FROM a AS service\nCMD gunicorn app\nFROM b AS pooldrill\nCMD pooldrill --help\n"
-    (asked,) = load(text).runtimes
+    (asked,) = (each for each in load(text).runtimes if not is_stage(each.image))
     assert (asked.argument, asked.processes.is_known) == ("pooldrill", False)
 
 
@@ -144,9 +144,39 @@ def test_no_text_makes_it_fall(text: str) -> None:
 def test_what_an_image_is_built_upon_and_whether_it_starts_something(
     more: str, starts: bool
 ) -> None:
-    (image,) = load(f"FROM node:24 AS first\nFROM cypress/browsers:1\n{more}\n").images
+    image, first = load(f"FROM node:24 AS first\nFROM cypress/browsers:1\n{more}\n").images
+    assert (first.name, first.base, first.starts) == ("app/Dockerfile#first", "node:24", False)
     assert (image.name, image.base, image.starts) == (
         "app/Dockerfile",
         "cypress/browsers:1",
         starts,
     )
+
+
+STAGES = """\
+FROM python AS base
+ENV POOL=4
+FROM base AS Web
+CMD gunicorn -w 3 app
+FROM base AS jobs
+ENV POOL=9
+CMD celery -A app worker -c 8
+FROM base
+CMD gunicorn -w 1 app
+"""
+
+
+def test_a_stage_with_a_name_is_an_image_for_those_who_build_it() -> None:
+    found = load(STAGES)
+    names = ["app/Dockerfile", *(f"app/Dockerfile#{name}" for name in ("base", "web", "jobs"))]
+    assert [each.name for each in found.images] == names
+    started = {each.image: each.processes.known for each in found.runtimes}
+    assert started == {names[0]: 1, names[2]: 3, names[3]: 8}
+    pools = {each.name: each.settings["POOL"][0] for each in found.environments}
+    assert pools == dict(zip(names, ["4", "4", "4", "9"], strict=True))
+
+
+def test_of_two_stages_with_one_name_the_later_is_meant() -> None:
+    text = "FROM a AS x\nCMD gunicorn -w 2 app\nFROM b AS y\nFROM c AS x\nCMD gunicorn -w 5 app\n"
+    found = {each.image: each.processes.known for each in load(text).runtimes}
+    assert found == {"app/Dockerfile": 5, "app/Dockerfile#x": 5}
