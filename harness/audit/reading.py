@@ -131,6 +131,9 @@ class Deployment:
     runtime: Runtime | None = None
     """What its own command says."""
 
+    argument: str = ""
+    """The word that its image is given, where no file says what that starts."""
+
     hosts: tuple[str, ...] = ()
     hold_s: Value[float] = field(default_factory=not_said)
 

@@ -43,7 +43,8 @@ def _deployed(deployment: Deployment, points: Sequence[EntryPoint]) -> Deploymen
     point = _of(asked, points)
     if point is None:
         # Of an image from elsewhere, files of the code's folder may say how it is served.
-        return deployment if deployment.folder else replace(deployment, runtime=None)
+        runtime = asked if deployment.folder else None
+        return replace(deployment, runtime=runtime, argument=asked.argument)
     found = point.starts[_word(asked, point)]
     return None if found is None else replace(deployment, runtime=_at(found, asked))
 

@@ -19,7 +19,7 @@ from harness.audit.joining.products import Databases, is_anothers, is_not_postgr
 from harness.audit.joining.profiles import of_profile
 from harness.audit.joining.runtimes import runtime_of, threaded
 from harness.audit.loaders.containers import image_name, is_other_database
-from harness.audit.loaders.service import is_ours, known
+from harness.audit.loaders.known import program_of
 from harness.audit.parts import Pool, Target, Workload
 from harness.audit.paths import is_within, parts_of
 from harness.audit.reading import Code, Deployment, Environment, Image, Runtime, Setting
@@ -207,8 +207,8 @@ def _deployed(deployment: Deployment, codes: Sequence[Code], sources: Sources) -
     environment = environment_of(deployment, codes, sources.environments)
     codes = [of_profile(each, environment) for each in codes]
     own: tuple[Code, ...] = ()
-    if is_ours(environment):  # a program that is known without its code
-        deployment, code = known(deployment, environment)
+    if (program := program_of(environment)) is not None:
+        deployment, code = program.known(deployment, environment)
         own = (code,)
     runtimes = sources.runtimes_of(deployment.image_file)
     runtime = runtime_of(deployment.runtime, deployment.folder, codes, runtimes)

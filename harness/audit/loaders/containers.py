@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
-from harness.audit.loaders import service
+from harness.audit.loaders import keycloak, service
 from harness.audit.loaders.commands import (
     Word,
     ends_by_itself,
@@ -198,12 +198,19 @@ def _runtime(container: Container, folder: str) -> Runtime | None:
 
 
 def _with_properties(container: Container) -> Settings:
-    """Java's properties of its command and of the variables that Java reads, as variables."""
+    """Java's properties and Keycloak's options of its command, and those that Java reads in
+    variables, as the variables that they stand for."""
     words = list(container.words)
     for key in ("JAVA_OPTS", "JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS"):
         if key in container.environment:
             words += words_at(*container.environment[key])
-    return without_secrets({**container.environment, **properties_of(words)})
+    options = keycloak.options_of(words) if _is_keycloak(container) else {}
+    return without_secrets({**container.environment, **properties_of(words), **options})
+
+
+def _is_keycloak(container: Container) -> bool:
+    program, _ = program_of(container.words)
+    return program in keycloak.STARTS or "keycloak" in image_name(container.image)
 
 
 def _server(container: Container) -> Server:

@@ -1,8 +1,9 @@
-"""PostgreSQL as Kubernetes' operators declare it: CloudNativePG, Zalando's and Crunchy's.
+"""What Kubernetes' operators run: PostgreSQL (CloudNativePG, Zalando, Crunchy), and Keycloak.
 
 Source: https://cloudnative-pg.io/documentation/current/,
-https://postgres-operator.readthedocs.io/en/latest/reference/cluster_manifest/ and
-https://access.crunchydata.com/documentation/postgres-operator/latest/references/crd
+https://postgres-operator.readthedocs.io/en/latest/reference/cluster_manifest/,
+https://access.crunchydata.com/documentation/postgres-operator/latest/references/crd and
+https://www.keycloak.org/operator/advanced-configuration
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ from harness.audit.loaders.containers import cores_of
 from harness.audit.loaders.pgbouncer import pooler_of
 from harness.audit.loaders.postgresql import server_of
 from harness.audit.loaders.routes import ROUTES
+from harness.audit.loaders.secrets import without_secrets
 from harness.audit.parts import PoolerDatabase
-from harness.audit.reading import Reading, number
+from harness.audit.reading import Deployment, Reading, number
 from harness.audit.sources import SourceFile
 from harness.audit.values import Place, Settings, Value, read_at, replaced
 from harness.audit.yamls import Item
@@ -65,13 +67,14 @@ def _pooler(file: SourceFile, item: Item) -> Reading:
         host = Value.at(f"{cluster.text}-{part}", where)
         databases = (PoolerDatabase(name="*", place=where, host=host),)
     pooler = pooler_of(settings, name=name, place=place, hosts=(name,), databases=databases)
-    return Reading(poolers=(replace(pooler, replicas=_instances(file, item)),))
+    replicas = _instances(file, item, "CloudNativePG")
+    return Reading(poolers=(replace(pooler, replicas=replicas),))
 
 
-def _instances(file: SourceFile, item: Item) -> Value[int]:
+def _instances(file: SourceFile, item: Item, whose: str) -> Value[int]:
     count = item.get("spec", "instances")
     if count is None:
-        return Value.default(1, "CloudNativePG", _place(file, item))
+        return Value.default(1, whose, _place(file, item))
     return read_at(count.text or "", Place(file.name, count.line, "instances"), "instances", int)
 
 
@@ -121,11 +124,50 @@ def _crunchy(file: SourceFile, item: Item) -> Reading:
     return Reading(servers=servers, poolers=(replace(pooler, replicas=replicas),))
 
 
+_KEYCLOAK_DB = {
+    "vendor": "KC_DB",
+    "url": "KC_DB_URL",
+    "host": "KC_DB_URL_HOST",
+    "port": "KC_DB_URL_PORT",
+    "database": "KC_DB_URL_DATABASE",
+    "poolMinSize": "KC_DB_POOL_MIN_SIZE",
+    "poolMaxSize": "KC_DB_POOL_MAX_SIZE",
+}
+
+
+def _keycloak(file: SourceFile, item: Item) -> Reading:
+    """Keycloak's own, whose settings its pods find as variables."""
+    settings: dict[str, tuple[str, Place]] = {}
+
+    def add(name: str, said: Item | None) -> None:
+        if name and said is not None and said.text is not None:
+            settings[name] = said.text, Place(said.file or file.name, said.line, name)
+
+    for key, name in _KEYCLOAK_DB.items():
+        add(name, item.get("spec", "db", key))
+    for each in item.each("spec", "additionalOptions"):
+        add(f"KC_{each.text_at('name').replace('-', '_').upper()}", each.get("value"))
+    for each in item.each("spec", "env"):
+        add(each.text_at("name"), each.get("value"))
+    name = _name(item)
+    deployment = Deployment(
+        name=name,
+        place=_place(file, item),
+        kind="Keycloak",
+        environment=without_secrets(settings),
+        replicas=_instances(file, item, "Keycloak's operator"),
+        surge=Value.default(0.0, "Keycloak's operator", _place(file, item)),
+        hosts=(f"{name}-service",),
+    )
+    return Reading(deployments=(deployment,))
+
+
 OPERATED: Mapping[str, tuple[str, Callable[[SourceFile, Item], Reading]]] = {
     "Cluster": ("postgresql.cnpg.io/", _cluster),
     "Pooler": ("postgresql.cnpg.io/", _pooler),
     "postgresql": ("acid.zalan.do/", _zalando),
     "PostgresCluster": ("postgres-operator.crunchydata.com/", _crunchy),
+    "Keycloak": ("k8s.keycloak.org/", _keycloak),
     **ROUTES,
 }
 """Loaders by the kind of an object, with the beginning of its version."""

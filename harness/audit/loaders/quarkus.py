@@ -6,7 +6,6 @@ Source: https://quarkus.io/guides/datasource and https://quarkus.io/guides/confi
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,20 +14,17 @@ from javaproperties import InvalidUEscapeError, KeyValue
 from javaproperties import parse as parse_properties
 
 from harness.audit.finding import Unread
-from harness.audit.loaders.database_urls import parameter_of, target_from
+from harness.audit.loaders.agroal import pool_of
 from harness.audit.parts import Pool
-from harness.audit.reading import Code, Reading, Runtime, number, read_at, zero_is_unlimited
+from harness.audit.reading import Code, Reading, Runtime, read_at
 from harness.audit.sources import SourceFile
 from harness.audit.values import Place, Settings, Value, Variable
 from harness.audit.yamls import Item, NotReadable, documents
 
-AGROAL, PGJDBC = "Agroal", "PostgreSQL's JDBC driver"
 _NAME = re.compile(r"application\.(properties|ya?ml)")
 _SOURCE = re.compile(
     r"(quarkus\.datasource(?:\.(?:\"[\w-]+\"|(?!jdbc\b|reactive\b)[\w]+))?)\.jdbc\."
 )
-_DURATION = re.compile(r"(?:PT)?(\d+)(ms|s|m|h)?", re.IGNORECASE)
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _SAFE = re.compile(r"(?:otel:|tracing:)?jdbc:(?:otel:|tracing:)?postgresql:", re.IGNORECASE)
 _PROD = "%prod."
 
@@ -115,41 +111,15 @@ def _pools(settings: Settings, file: Place) -> Iterator[Pool]:
 
 
 def _pool(settings: Settings, source: str, url: Value[str], file: Place) -> Pool:
-    own = [at for key, (_, at) in settings.items() if key.startswith(f"{source}.jdbc.")]
-    place = min(own, key=lambda at: at.line, default=file)
-
-    def said(name: str, default: Value[float], *, times: bool = False) -> Value[float]:
-        key = f"{source}.jdbc.{name}"
-        read = _seconds if times else number
-        value = default
-        if key in settings:
-            text, at = settings[key]
-            value = read_at(text, at, key, read)
-        return value if value.variable else value.decided_by(Variable(_variable(key), read))
-
-    unsaid: Value[float] = Value.unknown("max-size is not said, and its default changed", place)
-    return Pool(
-        name=source,
-        place=place,
-        implementation="unknown",
-        size=said("max-size", unsaid),
-        max_overflow=Value.default(0.0, AGROAL, place),
-        min_size=said("min-size", Value.default(0.0, AGROAL, place)),
-        max_waiting=Value.default(math.inf, AGROAL, place),
-        timeout_s=said("acquisition-timeout", Value.default(5.0, AGROAL, place), times=True),
-        recycle_s=said("max-lifetime", Value.default(math.inf, AGROAL, place), times=True),
-        connect_timeout_s=parameter_of(
-            url, "connectTimeout", zero_is_unlimited, Value.default(10.0, PGJDBC, place), place
-        ),
-        target=target_from(url, place),
-        is_async=Value.default(False, AGROAL, place),
-        prepared_statements=parameter_of(
-            url,
-            "prepareThreshold",
-            lambda text: int(text) != 0,
-            Value.default(True, PGJDBC, place),
-            place,
-        ),
+    of_pool = f"{source}.jdbc."
+    own = {key: said for key, said in settings.items() if key.startswith(of_pool)}
+    return pool_of(
+        source,
+        {key.removeprefix(of_pool): said for key, said in own.items()},
+        url,
+        min((at for _, at in own.values()), key=lambda at: at.line, default=file),
+        size=Value.unknown("max-size is not said, and its default changed", file),
+        variable=lambda key: _variable(of_pool + key),
     )
 
 
@@ -171,14 +141,6 @@ def _url(settings: Settings, source: str, file: Place) -> Value[str]:
 def _plain(text: str) -> str:
     """Without what traces its statements."""
     return re.sub(r"(?:otel|tracing):", "", text.strip(), count=1)
-
-
-def _seconds(text: str) -> float:
-    """A number of seconds, or with a unit; 0 is no limit."""
-    found = _DURATION.fullmatch(text.strip())
-    if found is None:
-        raise ValueError(text)
-    return float(found[1]) * _UNITS[(found[2] or "s").lower()] or math.inf
 
 
 def _variable(key: str) -> str:

@@ -31,7 +31,7 @@ UPSTREAMS = "GATEWAY_UPSTREAMS"
 EXPORTER = "POOLDRILL_EXPORTER_"
 
 
-def is_ours(settings: Settings) -> bool:
+def is_it(settings: Settings) -> bool:
     """Whether these are the settings of an auth service."""
     return "AUTH_DATABASE_URL" in settings or any(key.startswith("AUTH_POOL__") for key in settings)
 
