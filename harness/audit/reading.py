@@ -160,6 +160,8 @@ class Setting:
     place: Place
     text: str | None = None
     owners: frozenset[str] = frozenset()
+    given: bool = False
+    """Whether an object is made with it, whatever its class says."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

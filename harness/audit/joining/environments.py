@@ -131,11 +131,13 @@ class Resolver:
 def setting_of(variable: Variable[Any], settings: Sequence[Setting], folder: str) -> Setting | None:
     """The setting that a variable's name means, by its owner, and by whose file stands nearest.
 
-    None where one file declares several of that name, and which is meant is not shown.
+    What an object is made with holds over what its class says. None where one file declares several
+    of that name, and which is meant is not shown.
     """
     found = [each for each in settings if each.name.lower() == variable.name.lower()]
     owned = [each for each in found if variable.owner in each.owners]
     nearest = max((common(folder, each.place.file) for each in owned or found), default=0)
     near = [e for e in owned or found if common(folder, e.place.file) == nearest]
+    near = [each for each in near if each.given] or near
     said = {(each.variable, each.text) for each in near if each.place.file == near[0].place.file}
     return near[0] if len(said) == 1 else None

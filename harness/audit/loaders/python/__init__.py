@@ -28,6 +28,7 @@ from harness.audit.loaders.python.django_settings import django_amendments, djan
 from harness.audit.loaders.python.expressions import Expressions
 from harness.audit.loaders.python.flask_settings import flask_pools, given_pools
 from harness.audit.loaders.python.forks import disposes_after_fork
+from harness.audit.loaders.python.handed_in import handed_in
 from harness.audit.loaders.python.histograms import histograms
 from harness.audit.loaders.python.imports import maker, reexports, references
 from harness.audit.loaders.python.libraries import library_pools
@@ -92,7 +93,7 @@ def load(file: SourceFile) -> Reading:
         reexports=tuple(reexports(module)),
         python_files=(PythonFile(source=file),),
         runtimes=runtimes(module),
-        settings=() if is_gunicorn(module) else settings(module),
+        settings=() if is_gunicorn(module) else (*settings(module), *handed_in(module)),
         histograms=tuple(histograms(module)),
     )
 

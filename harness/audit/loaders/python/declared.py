@@ -42,6 +42,11 @@ DEEPEST = 4
 """Of models in models."""
 
 
+def is_secretive(name: str) -> bool:
+    """Whether a setting of this name may be a secret."""
+    return _SECRETIVE.search(name) is not None
+
+
 def settings(module: Module) -> tuple[Setting, ...]:
     """Everything that `settings.pool_size` or `config.POOL_SIZE` elsewhere may mean."""
     found = [*_constants(module)]
@@ -188,7 +193,7 @@ def _constants(module: Module) -> Iterator[Setting]:
             ambiguous.add(name)
             continue
         address = address_of(expressions, node, {})
-        found = ("", address) if address else _constant(name, expressions.value(node, name))
+        found = ("", address) if address else constant(name, expressions.value(node, name))
         if found is not None:
             variable, text = found
             yield Setting(name=name, variable=variable, place=place, text=text, owners=owners)
@@ -222,7 +227,7 @@ def _class_of(module: Module, body: list[ast.stmt]) -> ast.ClassDef | None:
     return above if isinstance(above, ast.ClassDef) else None
 
 
-def _constant(name: str, value: Value[object]) -> tuple[str, str | None] | None:
+def constant(name: str, value: Value[object]) -> tuple[str, str | None] | None:
     """Its variable and default; None for what is no setting, or more than its variable's text."""
     variable, text = value.variable, _text(name, value)
     if variable is None:

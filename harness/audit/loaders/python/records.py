@@ -75,6 +75,11 @@ def made_with(module: Module, node: ast.ClassDef) -> Mapping[str, ast.expr | Non
     return found
 
 
+def fields_of(module: Module, node: ast.ClassDef) -> tuple[str, ...]:
+    """What its objects are made with, in this order; () where its constructor is its own."""
+    return () if _has_constructor(node) else tuple(_defaults(module, node))
+
+
 def _made(module: Module, call: ast.Call) -> Entries | None:
     """The fields of an object that a class of this file makes."""
     node = module.classes.get(last_name(call.func))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from textwrap import indent
+
 import pytest
 
 from harness.audit.auditing import audit_sources
@@ -94,3 +96,72 @@ def test_the_nearest_file_declares_it() -> None:
     assert setting_of(named, [far, near], "app") == near
     assert setting_of(named, [far], "app") == far
     assert setting_of(named, [near, setting("size", "C", "3", "app/conf.py")], "app") is None
+
+
+RECORDS = """\
+import os
+from dataclasses import dataclass
+@dataclass(frozen=True)
+class Cache:
+    size: int = 100
+@dataclass(frozen=True)
+class Postgres:
+    size: int
+    password: str = ""
+@dataclass(frozen=True)
+class Configuration:
+    postgres: Postgres
+    cache: Cache
+"""
+FILLED_IN = """\
+    return Configuration(
+        postgres=Postgres(size=int(os.environ.get("DB_SIZE", "12")), password=os.environ["PW"]),
+        cache=Cache(size=int(os.environ.get("CACHE_SIZE", "50"))),
+    )
+"""
+READS = f"def make(given):\n    return {engine('given.postgres.size')}\n"
+IN_A_FACTORY = f"{RECORDS}def load():\n{FILLED_IN}"
+OF_ITS_CLASS = indent(FILLED_IN.replace("Configuration(", "cls("), "    ")
+IN_A_CLASSMETHOD = f"{RECORDS}    @classmethod\n    def load(cls):\n{OF_ITS_CLASS}"
+BY_POSITION = f"{RECORDS}postgres = Postgres(int(os.getenv('DB_SIZE', 12)))\n"
+
+
+@pytest.mark.parametrize("settings", [IN_A_FACTORY, IN_A_CLASSMETHOD, BY_POSITION])
+def test_what_an_object_is_made_with_is_read_in_another_file(settings: str) -> None:
+    assert size(settings, READS) == 12
+    assert size(settings, READS, "DB_SIZE: 17") == 17
+    assert size(settings, READS, "CACHE_SIZE: 17") == 12
+
+
+def test_it_holds_over_what_its_class_says_in_whichever_file_it_is_made() -> None:
+    declared = "class PostgresConfig:\n    size: int = 5\n"
+    made = (
+        "import os\nfrom app.settings import PostgresConfig\n"
+        "postgres = PostgresConfig(size=int(os.environ['DB_SIZE']))\n"
+    )
+    code = f"{made}def make(postgres):\n    return {engine('postgres.size')}\n"
+    assert size(declared, code, "DB_SIZE: 17") == 17
+    assert size(declared, code) is None, "nobody knows what the variable is"
+
+
+def test_two_objects_of_a_class_are_told_apart_by_their_names_or_not_at_all() -> None:
+    two = (
+        "import os\nprimary = Postgres(size=int(os.environ.get('DB_A', '7')))\n"
+        "replica = Postgres(size=int(os.environ.get('DB_B', '9')))\n"
+    )
+    assert size(two, READS.replace("given.postgres", "given.primary")) == 7
+    assert size(two, READS.replace("given.postgres", "given.replica")) == 9
+    assert size(two, READS) is None
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "postgres(size=int(os.environ['DB_SIZE']))",
+        "POSTGRES(size=int(os.environ['DB_SIZE']))",
+        "Postgres(**{'size': int(os.environ['DB_SIZE'])})",
+        "Postgres(size=2 * int(os.environ['DB_SIZE']))",
+    ],
+)
+def test_what_is_no_object_or_is_more_than_a_variable_says_nothing(call: str) -> None:
+    assert size(f"import os\nmade = {call}\n", READS, "DB_SIZE: 17") is None
