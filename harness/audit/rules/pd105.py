@@ -26,6 +26,8 @@ def check(chain: Chain) -> Iterator[Finding | Unknown]:
             continue  # its queue is the job queue, which is watched as one
         if capacity < threads or math.isinf(capacity):
             continue
+        if pool.timeout_s.known == 0:
+            continue  # nobody ever waits at it: the queue has no other place
         severity: Severity = "warning" if threads > 1 else "note"
         yield Finding(
             ID,

@@ -26,6 +26,7 @@ from harness.audit.loaders.python.bringing import Declares, brought
 from harness.audit.loaders.python.declared import settings
 from harness.audit.loaders.python.django_settings import django_amendments, django_pools
 from harness.audit.loaders.python.expressions import Expressions
+from harness.audit.loaders.python.flask_configuration import configured
 from harness.audit.loaders.python.flask_settings import flask_pools, given_pools
 from harness.audit.loaders.python.forks import disposes_after_fork
 from harness.audit.loaders.python.handed_in import handed_in
@@ -42,7 +43,7 @@ from harness.audit.loaders.python.supposed import session_names, supposed
 from harness.audit.loaders.python.syntax import Module, NotPython
 from harness.audit.loaders.python.uses import callings, takings, uses
 from harness.audit.parts import Pool
-from harness.audit.reading import Code, Maker, PythonFile, Reading
+from harness.audit.reading import Code, Maker, PythonFile, Reading, Setting
 from harness.audit.sources import SourceFile
 from harness.audit.values import Place, Value
 
@@ -93,9 +94,14 @@ def load(file: SourceFile) -> Reading:
         reexports=tuple(reexports(module)),
         python_files=(PythonFile(source=file),),
         runtimes=runtimes(module),
-        settings=() if is_gunicorn(module) else (*settings(module), *handed_in(module)),
+        settings=() if is_gunicorn(module) else _settings(module),
         histograms=tuple(histograms(module)),
     )
+
+
+def _settings(module: Module) -> tuple[Setting, ...]:
+    """What it declares for others: in classes, constants, objects, Flask's configuration."""
+    return (*settings(module), *handed_in(module), *configured(module))
 
 
 Calls = Callable[[str], tuple[Module, str] | None]

@@ -23,7 +23,7 @@ _WORDS = (
     *(f"{name}(" for name in FOLLOWED),
     *(f"{q}{key}{r}" for key in ("pool_size", "max_overflow") for q in "\"'" for r in "\"'"),
     *("ortoise", "playhouse", "set_bind(", "Gino(", "thread_limiter"),
-    *("FastAPI(", "Starlette(", "Histogram("),
+    *("FastAPI(", "Starlette(", "Histogram(", "config.from_mapping(", "config.from_prefixed_env("),
 )  # fmt: skip
 """One of these is enough."""
 

@@ -16,6 +16,14 @@ def test_threads_that_will_wait_are_counted() -> None:
     assert "30 may wait inside" in found.message
 
 
+def test_a_pool_in_which_nobody_waits_refuses_them() -> None:
+    found = finding(rule, chain(pool(threads=40.0, timeout_s=0.0)))
+    assert found.severity == "warning"
+    assert "30 may be refused" in found.message
+    assert "no more threads than connections (10)" in found.fix
+    assert silent(rule, chain(pool(threads=10.0, timeout_s=0.0)))
+
+
 def test_as_many_as_connections_are_clean() -> None:
     assert silent(rule, chain(pool(threads=10.0)))
 

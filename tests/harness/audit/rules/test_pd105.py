@@ -19,6 +19,10 @@ def test_a_pool_that_can_be_short_is_clean() -> None:
     assert silent(rule, chain(pool(threads=11.0)))
 
 
+def test_of_a_pool_in_which_nobody_waits_there_is_no_other_queue() -> None:
+    assert silent(rule, chain(pool(threads=10.0, timeout_s=0.0)))
+
+
 def test_without_a_limiter_there_is_nothing_to_say() -> None:
     assert silent(rule, chain())
 
