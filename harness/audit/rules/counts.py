@@ -33,7 +33,8 @@ class Demand:
 
     ``most`` counts what is known: with ``lacks``, there may be more. ``surge`` come on top while a
     rolling deploy lasts. ``shown`` is the sum as it is written; ``place`` where its greatest part
-    is set. ``used`` is what all threads hold at once, where these are what limits it.
+    is set. ``used`` is what all threads hold at once, where these are what limits it. ``defaults``
+    are those among its numbers that nobody has set, as words.
     """
 
     most: float = 0.0
@@ -42,6 +43,7 @@ class Demand:
     surge: float = 0.0
     place: Place | None = None
     used: float = math.inf
+    defaults: tuple[str, ...] = ()
 
     @property
     def busy(self) -> float:
@@ -74,7 +76,8 @@ class Demand:
         if math.isinf(self.most) or not set(self.shown) & set("×+"):
             return self.total
         at_least = "at least " if self.lacks else ""
-        return f"{at_least}{self.shown} = {counted(self.most, 'connection')}"
+        usual = f" ({', '.join(self.defaults)})" if self.defaults else ""
+        return f"{at_least}{self.shown} = {counted(self.most, 'connection')}{usual}"
 
 
 def of_pools(pools: Iterable[tuple[Workload, Pool]]) -> Demand:
@@ -102,6 +105,7 @@ def of_pools(pools: Iterable[tuple[Workload, Pool]]) -> Demand:
         sum(each.surge for each in chosen),
         largest.place,
         sum(each.used for each in chosen),
+        tuple(dict.fromkeys(each.usual for each in chosen if each.usual)),
     )
 
 
@@ -114,6 +118,7 @@ class _Held:
     surge: float
     used: float
     place: Place
+    usual: str
 
     @classmethod
     def of(cls, workload: Workload, pool: Pool) -> _Held:
@@ -136,7 +141,17 @@ class _Held:
             more * capacity if more else 0.0,
             count * used if count else 0.0,
             pool.capacity.place or pool.place,
+            _usual(pool, capacity),
         )
+
+
+def _usual(pool: Pool, capacity: float) -> str:
+    """``15 is SQLAlchemy's default``, of a pool that nobody has sized."""
+    size, overflow = pool.size, pool.max_overflow
+    alone = overflow.known == 0 or (overflow.origin, overflow.why) == ("default", size.why)
+    if size.origin != "default" or not alone or ":" in size.why:
+        return ""
+    return f"{capacity:g} is {size.why}'s default"
 
 
 def of_pooler(chain: Chain, pooler: Pooler) -> Demand:

@@ -45,6 +45,7 @@ def _of_server(chain: Chain, server: Server) -> Iterator[Finding | Unknown]:
         direct.surge + sum(each.surge for each in poolers),
         direct.place,
         direct.used + sum(each.most for each in poolers),
+        direct.defaults,
     )
     grant, most = server.grant.known, server.grants_at_most
     if grant is None and most is not None and asked.most > most:

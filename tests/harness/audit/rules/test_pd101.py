@@ -6,9 +6,12 @@ import math
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
 from harness.audit.chain import Chain
 from harness.audit.parts import Use
 from harness.audit.rules import pd101 as rule
+from harness.audit.values import Value
 from tests.harness.audit.chains import HERE, NOT_KNOWN, at, chain, finding, pool, silent, unknown
 
 
@@ -234,3 +237,25 @@ def test_more_than_there_are_at_all_is_too_many_whatever_is_kept_back() -> None:
 
 def replace_server(of: Chain, changes: dict[str, Any]) -> Chain:
     return chain(*of.workloads[0].pools, workload={"replicas": 1}, server=changes)
+
+
+USUAL: dict[str, Any] = {
+    "size": Value.default(5.0, "SQLAlchemy", HERE),
+    "max_overflow": Value.default(10.0, "SQLAlchemy", HERE),
+}
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (USUAL, " (15 is SQLAlchemy's default)"),
+        ({**USUAL, "max_overflow": Value.default(0.0, "Agroal", HERE)}, " (5 is SQLAlchemy's def"),
+        ({**USUAL, "max_overflow": at(10.0)}, ", and postgres grants"),
+        ({"size": at(15.0)}, ", and postgres grants"),
+    ],
+)
+def test_a_number_that_nobody_has_set_is_said_to_be_a_default(
+    changes: dict[str, Any], said: str
+) -> None:
+    found = finding(rule, chain(pool(**changes), workload={"replicas": 40}))
+    assert f"connections{said}" in found.message
