@@ -27,6 +27,8 @@ STARTS = frozenset({"kc.sh", "start", "start-dev"})
 """What a command of its image begins with."""
 
 THREADS = "KC_HTTP_POOL_MAX_THREADS"
+WHOSE = "Keycloak, with a dozen processors at most"
+_VERSION = re.compile(r":(\d{1,3})\.")
 _HOST = ("KC_DB_URL_HOST", "KEYCLOAK_DATABASE_HOST")
 _PORT = ("KC_DB_URL_PORT", "KEYCLOAK_DATABASE_PORT")
 _DATABASE = ("KC_DB_URL_DATABASE", "KEYCLOAK_DATABASE_NAME")
@@ -77,9 +79,7 @@ def is_it(settings: Settings) -> bool:
 def known(deployment: Deployment, settings: Settings) -> tuple[Deployment, Code]:
     """A Keycloak with these settings, as if its code had been read."""
     place = deployment.place
-    threads: Value[float] = Value.unknown(
-        f"{THREADS} is not said: 50, or four for each processor, whichever is more", place
-    )
+    threads: Value[float] = Value.default(_threads(deployment.image), WHOSE, place)
     runtime = Runtime(
         place=place,
         folder=deployment.folder,
@@ -89,6 +89,12 @@ def known(deployment: Deployment, settings: Settings) -> tuple[Deployment, Code]
     )
     code = Code(place=place, folder=deployment.folder or ".", pools=(_pool(settings, place),))
     return replace(deployment, runtime=runtime), code
+
+
+def _threads(image: str) -> float:
+    """Before 25 there were more; an image whose tag is no version is taken to be newer."""
+    version = _VERSION.search(image)
+    return 200.0 if version is not None and int(version[1]) < 25 else 50.0
 
 
 def _pool(settings: Settings, place: Place) -> Pool:

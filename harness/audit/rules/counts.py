@@ -131,10 +131,9 @@ class _Held:
             capacity = _or(capacity_of(workload, pool), 0.0)
         if math.isinf(capacity):  # threads are all that bounds it
             capacity = held_at_most(workload, pool)
-        used = capacity
-        if pool.implementation == "sqlalchemy":
-            # It opens a connection when one is asked for; others keep some that nobody uses.
-            used = min(capacity, held_at_most(workload, pool))
+        # It opens a connection when one is asked for, beyond those that it keeps for nobody.
+        kept = 0.0 if pool.implementation == "sqlalchemy" else _or(pool.min_size, capacity)
+        used = min(capacity, max(kept, held_at_most(workload, pool)))
         return cls(
             count * capacity if count else 0.0,
             f"{count:g} × {capacity:g}",

@@ -28,12 +28,14 @@ def check(chain: Chain) -> Iterator[Finding | Unknown]:
             continue
         if pool.timeout_s.known == 0:
             continue  # nobody ever waits at it: the queue has no other place
+        of = pool.threads
+        usual = f" (default of {of.why})" if of.origin == "default" else ""
         severity: Severity = "warning" if threads > 1 else "note"
         yield Finding(
             ID,
             severity,
             pool.threads.place or pool.place,
-            f"{workload.name} works on {counted(threads, 'request')} at once and has "
+            f"{workload.name} works on {counted(threads, 'request')} at once{usual} and has "
             f"{counted(capacity, 'connection')}: requests queue for a thread, and the pool looks "
             "well throughout",
             "Watch the requests in flight and the time before a thread, or let more in than the "

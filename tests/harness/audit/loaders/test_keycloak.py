@@ -32,8 +32,7 @@ def known(**said: str) -> tuple[Runtime, Pool]:
 def test_nobody_has_said_anything() -> None:
     runtime, pool = known()
     assert (runtime.processes.known, runtime.serves.known) == (1, True)
-    assert not runtime.threads.is_known
-    assert "50, or four for each processor" in runtime.threads.why
+    assert (runtime.threads.known, runtime.threads.origin) == (50, "default")
     assert (pool.size.known, pool.size.why) == (100, "Keycloak")
     assert (pool.capacity.known, pool.min_size.known) == (100, 0)
     assert (pool.timeout_s.known, pool.recycle_s.known) == (5, math.inf)
@@ -41,6 +40,23 @@ def test_nobody_has_said_anything() -> None:
     assert pool.prepared_statements.known is True
     assert (pool.target.host.known, pool.target.port.known) == ("db", 5432)
     assert pool.target.database.known == "keycloak"
+
+
+@pytest.mark.parametrize(
+    ("image", "threads"),
+    [
+        ("quay.io/keycloak/keycloak:26.3", 50),
+        ("quay.io/keycloak/keycloak:25.0.1", 50),
+        ("quay.io/keycloak/keycloak:24.0.5", 200),
+        ("registry.example.com:5000/iam/keycloak:latest", 50),
+        ("", 50),
+    ],
+)
+def test_how_many_threads_there_are_depends_on_its_version(image: str, threads: float) -> None:
+    deployment = Deployment(name="login", place=HERE, kind="x", image=image)
+    found, _ = keycloak.known(deployment, settings(**HOST))
+    assert found.runtime is not None
+    assert found.runtime.threads.known == threads
 
 
 def test_what_is_said() -> None:

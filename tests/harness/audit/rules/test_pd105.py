@@ -7,6 +7,7 @@ import math
 import pytest
 
 from harness.audit.rules import pd105 as rule
+from harness.audit.values import Value
 from tests.harness.audit.chains import chain, finding, pool, silent
 
 
@@ -17,6 +18,13 @@ def test_a_pool_that_is_never_short_is_found(threads: float) -> None:
 
 def test_a_pool_that_can_be_short_is_clean() -> None:
     assert silent(rule, chain(pool(threads=11.0)))
+
+
+def test_it_says_where_the_threads_are_a_default() -> None:
+    usual: Value[float] = Value.default(4.0, "AnyIO")
+    said = finding(rule, chain(pool(threads=usual))).message
+    assert "works on 4 requests at once (default of AnyIO) and has 10 connections" in said
+    assert "default" not in finding(rule, chain(pool(threads=4.0))).message
 
 
 def test_of_a_pool_in_which_nobody_waits_there_is_no_other_queue() -> None:
