@@ -25,6 +25,7 @@ from harness.recording import read_recording
 from harness.replays import Replays
 from harness.stack.interrupts import signals_interrupt
 from harness.stack_kinds import USUAL, Where, known
+from harness.timemap import build_timemap
 from harness.verdicts import validity
 from harness.verdicts.evidence import measure
 from harness.writing import unwritable, write_text
@@ -84,7 +85,7 @@ def prove(
     rows = []
     with signals_interrupt(), Replays(1, name="prove", where=where) as replays:
         for name, incident in staged.items():
-            said(f"{name}: {incident.name} is played")
+            said(f"{name}: {incident.name} is played, for {_length_s(incident):.0f} s")
             rows.append(_played(name, incident, folder / name.replace(" ", "-"), seed, replays))
             if name == REMEDIED and proof.cures:
                 rows[-1] = cured(rows[-1])
@@ -150,6 +151,11 @@ def _outcome(audited: Played, remedied: Played) -> Literal["pass", "fail", "inva
     if audited.affected is None or remedied.affected is None:
         return "invalid"
     return "pass" if audited.affected - remedied.affected >= HARM else "fail"
+
+
+def _length_s(incident: Incident) -> float:
+    """How long it takes to play it at the most, but for starting and ending the parts."""
+    return build_timemap(incident).replay_length_s + incident.replay.drain_s
 
 
 def _line(row: Played) -> str:

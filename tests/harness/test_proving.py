@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -49,6 +50,7 @@ def test_the_harm_is_shown_on_real_parts(tmp_path: Path) -> None:
     said: list[str] = []
     proven = trusted(prove(PLAYED, out=tmp_path, said=said.append))
     assert proven.outcome == "pass", said
+    assert re.fullmatch(r"as audited: pool-wait-beyond-gateway is played, for \d+ s", said[0])
     audited, remedied = proven.rows
     assert audited.gateway_timeouts > remedied.gateway_timeouts
     written = json.loads((proven.folder / "proof.json").read_text("utf-8"))
