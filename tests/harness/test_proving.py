@@ -9,21 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from harness.audit.proofs import Proof, Setting
+from harness.audit.proofs import Setting
 from harness.proving import Played, Proven, cured, prove
+from tests.harness.audit.proofs.test_staging import PLAYED
 from tests.untrusted import UntrustedError
-
-PLAYED = Proof(
-    "PD103",
-    "pool-wait-beyond-gateway",
-    (
-        Setting("service.pool.size", "4", None),
-        Setting("gateway.timeout", "1500ms", None),
-        Setting("load.phases.surge.rate", "20/s", None),
-    ),
-    {"service.pool.timeout": "500ms"},
-    surge_s=14.0,
-)
 
 
 def trusted(proven: Proven) -> Proven:
