@@ -382,6 +382,11 @@ def zero_is_unlimited(text: str) -> float:
     return number(text) or math.inf
 
 
+def negative_is_unlimited(count: float) -> float:
+    """A number of which any below 0 stands for no limit at all (SQLAlchemy's ``max_overflow``)."""
+    return math.inf if count < 0 else count
+
+
 def truth(text: str) -> bool:
     """``true``, ``yes``, ``on``, ``1``, and their opposites."""
     if text.lower() in ("1", "true", "yes", "on"):

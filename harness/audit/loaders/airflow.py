@@ -15,7 +15,15 @@ from typing import TypeVar
 
 from harness.audit.loaders.database_urls import parameter_of, target_from
 from harness.audit.parts import Pool, not_said
-from harness.audit.reading import Code, Deployment, Runtime, number, read_at, truth
+from harness.audit.reading import (
+    Code,
+    Deployment,
+    Runtime,
+    negative_is_unlimited,
+    number,
+    read_at,
+    truth,
+)
 from harness.audit.values import Place, Settings, Value
 
 T = TypeVar("T")
@@ -79,9 +87,9 @@ def _pool(settings: Settings, place: Place) -> Pool:
         place=size.place or place,
         implementation="none" if pooled.known is False else "sqlalchemy",
         size=size.map(lambda count: count or math.inf),
-        max_overflow=said("MAX_OVERFLOW", 10.0, number).map(_negative_is_unlimited),
+        max_overflow=said("MAX_OVERFLOW", 10.0, number).map(negative_is_unlimited),
         timeout_s=Value.unknown("SQL_ALCHEMY_ENGINE_ARGS may say it", place),
-        recycle_s=said("POOL_RECYCLE", 1800.0, number).map(_negative_is_unlimited),
+        recycle_s=said("POOL_RECYCLE", 1800.0, number).map(negative_is_unlimited),
         pre_ping=said("POOL_PRE_PING", True, truth),
         connect_timeout_s=parameter_of(
             url, "connect_timeout", number, Value.unknown("no file says it", place), place
@@ -90,7 +98,3 @@ def _pool(settings: Settings, place: Place) -> Pool:
         is_async=Value.default(False, AIRFLOW, place),
         prepared_statements=Value.default(False, PSYCOPG, place),
     )
-
-
-def _negative_is_unlimited(value: float) -> float:
-    return math.inf if value < 0 else value

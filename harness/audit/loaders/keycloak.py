@@ -44,6 +44,11 @@ _JDBC = {
 _OPTION = re.compile(r"--((?:db|http-pool)(?:-[a-z]+)*)(?:=(.*))?", re.DOTALL)
 
 
+def variable_of(option: str) -> str:
+    """``KC_DB_POOL_MAX_SIZE`` of ``db-pool-max-size``."""
+    return f"KC_{option.replace('-', '_').upper()}"
+
+
 def options_of(words: Iterable[Word]) -> Settings:
     """``--db-pool-max-size=20`` of its command line, as the variable that it stands for."""
     found: dict[str, tuple[str, Place]] = {}
@@ -55,7 +60,7 @@ def options_of(words: Iterable[Word]) -> Settings:
                 found[waiting] = word, place
             waiting = ""
             continue
-        name = "KC_" + said[1].replace("-", "_").upper()
+        name = variable_of(said[1])
         waiting = name if said[2] is None else ""
         if said[2] is not None:
             found[name] = said[2], place

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from harness.audit.loaders.containers import cores_of
+from harness.audit.loaders.keycloak import variable_of
 from harness.audit.loaders.pgbouncer import pooler_of
 from harness.audit.loaders.postgresql import server_of
 from harness.audit.loaders.routes import ROUTES
@@ -146,7 +147,7 @@ def _keycloak(file: SourceFile, item: Item) -> Reading:
     for key, name in _KEYCLOAK_DB.items():
         add(name, item.get("spec", "db", key))
     for each in item.each("spec", "additionalOptions"):
-        add(f"KC_{each.text_at('name').replace('-', '_').upper()}", each.get("value"))
+        add(variable_of(each.text_at("name")), each.get("value"))
     for each in item.each("spec", "env"):
         add(each.text_at("name"), each.get("value"))
     name = _name(item)

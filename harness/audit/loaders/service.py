@@ -12,7 +12,16 @@ from harness.audit.branches import Branch
 from harness.audit.loaders.database_urls import is_postgresql, target_from, target_of
 from harness.audit.loaders.upstreams import address
 from harness.audit.parts import Gateway, Implementation, Monitor, Pool
-from harness.audit.reading import Code, Deployment, Reading, Runtime, number, parsed, truth
+from harness.audit.reading import (
+    Code,
+    Deployment,
+    Reading,
+    Runtime,
+    negative_is_unlimited,
+    number,
+    parsed,
+    truth,
+)
 from harness.audit.values import Place, Settings, Value, Variable
 
 T = TypeVar("T")
@@ -79,11 +88,11 @@ def _pool(way: int, name: str, said: Place, place: Place) -> Pool:
         place=said,
         implementation=IMPLEMENTATIONS[named[way]],
         size=of("AUTH_POOL__SIZE", 5.0).map(lambda size: size or math.inf),
-        max_overflow=of("AUTH_POOL__MAX_OVERFLOW", 10.0).map(_negative_is_unlimited),
+        max_overflow=of("AUTH_POOL__MAX_OVERFLOW", 10.0).map(negative_is_unlimited),
         min_size=of("AUTH_POOL__MIN_SIZE", None),
         max_waiting=of("AUTH_POOL__MAX_WAITING", 0.0).map(lambda waiting: waiting or math.inf),
         timeout_s=of("AUTH_POOL__TIMEOUT_S", 30.0),
-        recycle_s=of("AUTH_POOL__RECYCLE_S", -1.0).map(_negative_is_unlimited),
+        recycle_s=of("AUTH_POOL__RECYCLE_S", -1.0).map(negative_is_unlimited),
         pre_ping=of("AUTH_POOL__PRE_PING", False, truth),
         use_lifo=of("AUTH_POOL__USE_LIFO", False, truth),
         connect_timeout_s=of("AUTH_CONNECT_TIMEOUT_S", 5.0),
@@ -94,10 +103,6 @@ def _pool(way: int, name: str, said: Place, place: Place) -> Pool:
         target=target_from(url.decided_by(Variable("AUTH_DATABASE_URL", _url)), place),
         branches=(Branch(IMPLEMENTATION, frozenset({way}), chosen),),
     )
-
-
-def _negative_is_unlimited(value: float) -> float:
-    return math.inf if value < 0 else value
 
 
 def _url(text: str) -> str:

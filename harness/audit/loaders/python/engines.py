@@ -18,6 +18,7 @@ from harness.audit.loaders.python.mappings import Entries
 from harness.audit.loaders.python.syntax import Module
 from harness.audit.loaders.python.urls import url_of
 from harness.audit.parts import Implementation, Pool, Target
+from harness.audit.reading import negative_is_unlimited
 from harness.audit.values import Value
 
 SQLALCHEMY = "SQLAlchemy"
@@ -40,7 +41,7 @@ def engine(making: Making, url_node: ast.expr | None) -> Pool | None:
         given = Given(making, SQLALCHEMY)
     implementation = _class_of(expressions.module, making.said)
     size = given.number("pool_size", 5.0).map(lambda size: size or math.inf)
-    overflow = given.number("max_overflow", 10.0).map(_negative_is_unlimited)
+    overflow = given.number("max_overflow", 10.0).map(negative_is_unlimited)
     if implementation == "none":
         size = Value.unknown("a NullPool has a connection for each request", place)
     elif implementation == "unknown":
@@ -54,7 +55,7 @@ def engine(making: Making, url_node: ast.expr | None) -> Pool | None:
         size=size,
         max_overflow=overflow,
         timeout_s=given.number("pool_timeout", 30.0, math.inf),
-        recycle_s=given.number("pool_recycle", -1.0).map(_negative_is_unlimited),
+        recycle_s=given.number("pool_recycle", -1.0).map(negative_is_unlimited),
         pre_ping=given.truth("pool_pre_ping", False),
         use_lifo=given.truth("pool_use_lifo", False),
         **making.shared(),
@@ -115,7 +116,3 @@ def configured_engine(making: Making, call: ast.Call) -> Pool | None:
     nodes = {**mine, **said.nodes}
     hides = entries.hides_some or said.hides_some or prefix is None
     return engine(replace(making, said=Entries(nodes, hides)), nodes.get("url"))
-
-
-def _negative_is_unlimited(value: float) -> float:
-    return math.inf if value < 0 else value

@@ -21,10 +21,12 @@ _CLASS = re.compile(r"[A-Z]\w*[a-z]\w*")
 
 def handed_in(module: Module) -> tuple[Setting, ...]:
     """A setting for each field that an environment variable is put into."""
-    return tuple(setting for call in module.calls for setting in _of(module, call))
+    expressions = Expressions(module)
+    return tuple(setting for call in module.calls for setting in _of(expressions, call))
 
 
-def _of(module: Module, call: ast.Call) -> Iterator[Setting]:
+def _of(expressions: Expressions, call: ast.Call) -> Iterator[Setting]:
+    module = expressions.module
     name = last_name(call.func)
     own = module.owner_of(call) if name == "cls" else module.classes.get(name)
     name = own.name if own is not None else name
@@ -36,7 +38,6 @@ def _of(module: Module, call: ast.Call) -> Iterator[Setting]:
     above = module.parent(call)
     called = above.arg or "" if isinstance(above, ast.keyword) else module.name_of(call)
     owners = frozenset({name, called} - {""})
-    expressions = Expressions(module)
     for field, node in given.items():
         if is_secretive(field):
             continue

@@ -27,7 +27,7 @@ from harness.audit.loaders.python.pools import asyncpg_pool
 from harness.audit.loaders.python.syntax import Entries, Module, keyword, last_name, text_of
 from harness.audit.loaders.python.urls import Url, target_of_arguments, url_of
 from harness.audit.parts import Pool, Target
-from harness.audit.reading import number, zero_is_unlimited
+from harness.audit.reading import negative_is_unlimited, number, zero_is_unlimited
 from harness.audit.values import Place, Value
 
 AIOPG, GINO, PEEWEE, TORTOISE = "aiopg", "GINO", "peewee", "Tortoise"
@@ -110,9 +110,7 @@ def _aiopg(making: Making, call: ast.Call) -> Iterator[Pool]:
         min_size=given.number("minsize", 1.0),
         max_waiting=Value.default(math.inf, AIOPG, place),
         timeout_s=Value.default(math.inf, AIOPG, place),
-        recycle_s=given.number("pool_recycle", -1.0).map(
-            lambda after: math.inf if after < 0 else after
-        ),
+        recycle_s=given.number("pool_recycle", -1.0).map(negative_is_unlimited),
         pre_ping=Value.default(False, AIOPG, place),
         **making.shared(),
         **connected(making.expressions, url, making.said, place, PSYCOPG2),
